@@ -51,9 +51,7 @@ class AesGcmCodec:
             raise ConfigurationError(f"{error}; the codec needs an extra: pip install 'shiftboss[crypto]'") from error
         self._aead, self._hkdf, self._sha256, self._invalid = AESGCM, HKDF, SHA256, InvalidTag
         if not isinstance(keys, Mapping) or not keys:
-            raise ConfigurationError(
-                "AesGcmCodec takes its keys by id, the newest first: AesGcmCodec({'2026-11': key})"
-            )
+            raise ConfigurationError("AesGcmCodec takes its keys by id, newest first: AesGcmCodec({'2026-11': key})")
         self._keys = {_key_id(key_id): _key(key_id, key) for key_id, key in keys.items()}
         self.key_ids: tuple[str, ...] = tuple(self._keys)
         self.digest_keys: tuple[bytes, ...] = tuple(self._derived(key, b"", FOR_DIGESTS) for key in self._keys.values())
@@ -71,12 +69,12 @@ class AesGcmCodec:
         named, rest = data[: 1 + data[0]] if data else b"", data[1 + data[0] :] if data else b""
         key = self._keys.get(named[1:].decode("ascii", "replace"))
         if key is None:
-            raise ValueError("it was encrypted with a key that is not among these")
+            raise ValueError("it was encrypted with a key that is not in this codec")
         salt, nonce, message = rest[:SALT_BYTES], rest[SALT_BYTES:][:NONCE_BYTES], rest[SALT_BYTES + NONCE_BYTES :]
         try:
             return self._aead(self._derived(key, salt, FOR_MESSAGES)).decrypt(nonce, message, named)
         except self._invalid:
-            raise ValueError("it was changed since it was encrypted, or the key is another one") from None
+            raise ValueError("it was changed after it was encrypted, or the key differs") from None
 
     def _derived(self, key: bytes, salt: bytes, purpose: bytes) -> bytes:
         return self._hkdf(self._sha256(), KEY_BYTES, salt, purpose).derive(key)
@@ -88,7 +86,7 @@ class AesGcmCodec:
 def _key_id(key_id: object) -> str:
     if not isinstance(key_id, str) or not KEY_ID.fullmatch(key_id):
         raise ConfigurationError(
-            f"{key_id!r} is no id of a key; take at most 64 letters, digits, '.', '_' and '-', a date for example"
+            f"{key_id!r} is not a key id; use at most 64 letters, digits, '.', '_' and '-', for example a date"
         )
     return key_id
 
@@ -103,7 +101,7 @@ def _key(key_id: str, key: object) -> bytes:
             decoded = b""
     if not isinstance(decoded, bytes) or len(decoded) != KEY_BYTES:
         raise ConfigurationError(
-            f"key {key_id!r} is not {KEY_BYTES} random bytes, nor the base64 of such; make one: "
-            "python -c 'from shiftboss.codec import new_key; print(new_key())'"
+            f"key {key_id!r} is neither {KEY_BYTES} random bytes nor base64 of them; make one: python -c 'from "
+            "shiftboss.codec import new_key; print(new_key())'"
         )
     return decoded

@@ -38,11 +38,11 @@ def require_interpreter(workers: Iterable[str]) -> None:
     if interpreter() is not None:
         return
     if is_frozen():
-        what = "this is a frozen application, in which a child would be the application once more"
+        what = "this is a frozen application, and a child process would start the whole application again"
         remedy = "pool=ProcessPoolExecutor with multiprocessing.freeze_support()"
     else:
-        what = f"sys.executable is {sys.executable!r}, which is no Python to run a child on"
-        remedy = "name one to multiprocessing.set_executable"
+        what = f"sys.executable is {sys.executable!r}, which is not a Python for child processes"
+        remedy = "set one with multiprocessing.set_executable"
     names = ", ".join(map(repr, workers))
     raise ConfigurationError(
         f"executor='process' of {names} cannot run here: {what}; use executor='thread', or {remedy}"

@@ -151,7 +151,7 @@ def test_a_key_that_everybody_can_read_seals_nothing(tmp_path, caplog):
     key.chmod(0o644)
     boss = a_boss(url)
 
-    with pytest.raises(Exception, match="can be read by everybody; run: chmod o="):
+    with pytest.raises(Exception, match="can be read by every user of this machine; run: chmod o="):
         boss.sync.start()
 
 

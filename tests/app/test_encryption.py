@@ -458,18 +458,21 @@ async def test_a_result_that_cannot_be_encoded_is_a_success_without_one(at: Some
 @pytest.mark.parametrize(
     ("codec", "why"),
     [
-        (object(), "is no codec"),
-        (AesGcmCodec, "is no codec"),
-        ("k1", "is no codec"),
+        (object(), "is not a codec"),
+        (AesGcmCodec, "is not a codec"),
+        ("k1", "is not a codec"),
         (type("NoIds", (Faulty,), {"key_ids": ()})(), "key_ids must be"),
         (type("OneId", (Faulty,), {"key_ids": "k1"})(), "key_ids must be"),
         (type("BadId", (Faulty,), {"key_ids": ("a b",)})(), "key_ids must be"),
         (type("NoKeys", (Faulty,), {"digest_keys": ()})(), "digest_keys must be"),
         (type("Short", (Faulty,), {"digest_keys": (b"short",)})(), "digest_keys must be"),
-        (type("Raises", (Faulty,), {"encode": lambda self, data: raises(b"")})(), "raised OSError when it was tried"),
-        (type("Same", (Faulty,), {"encode": lambda self, data: data})(), "made plain text of a text"),
-        (type("Text", (Faulty,), {"encode": lambda self, data: "text"})(), "made no bytes of a text"),
-        (type("Loses", (Faulty,), {"decode": lambda self, data: b""})(), "made what is lost of a text"),
+        (type("Raises", (Faulty,), {"encode": lambda self, data: raises(b"")})(), "raised OSError in a test call"),
+        (type("Same", (Faulty,), {"encode": lambda self, data: data})(), "its encode left the text readable"),
+        (type("Text", (Faulty,), {"encode": lambda self, data: "text"})(), "its encode returned no bytes"),
+        (
+            type("Loses", (Faulty,), {"decode": lambda self, data: b""})(),
+            "its decode did not return what its encode was given",
+        ),
     ],
 )
 def test_a_codec_that_cannot_work_is_refused_before_anything_is_stored(codec: Any, why: str):
@@ -491,7 +494,7 @@ async def test_max_payload_is_about_the_plain_bytes(tmp_path: Path):
 
     async with boss:
         assert await (await echo.trigger("x" * (1000 - len('{"text":""}')))).result(timeout=WAIT_S)
-        with pytest.raises(ValueError, match="has 1,001 bytes, allowed are 1,000"):
+        with pytest.raises(ValueError, match="has 1,001 bytes, the limit is 1,000"):
             await echo.trigger("x" * (1001 - len('{"text":""}')))
 
 
@@ -598,7 +601,7 @@ async def test_a_client_without_the_codec_is_understood(at: Somewhere):
     async with boss, client.client():
         plain = await client.trigger("echo", {"text": "plain"})
         done = await plain.wait(timeout=WAIT_S)
-        with pytest.raises(WrongResult, match="encrypted with key 'k1', and this process has no codec"):
+        with pytest.raises(WrongResult, match="encrypted with key 'k1', but this process has no codec"):
             await plain.result(timeout=WAIT_S)
         here = await boss.run_info(plain.id)
 

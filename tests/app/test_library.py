@@ -527,7 +527,7 @@ async def test_a_cycle_and_an_unknown_name_are_refused_at_the_start(boss):
     ("options", "said"),
     [
         ({"evry": 5}, "did you mean 'every'"),
-        ({"every": 5, "cron": "* * * * *"}, "exclude each other"),
+        ({"every": 5, "cron": "* * * * *"}, "cannot be combined"),
         ({"cron": "61 * * * *"}, "61"),
         ({"cron": "* * * * *", "timezone": "Mars/Base"}, "Mars/Base"),
         ({"every": "5 parsecs"}, "5 parsecs"),
@@ -538,9 +538,9 @@ async def test_a_cycle_and_an_unknown_name_are_refused_at_the_start(boss):
         ({"rate": "often"}, "10/m"),
         ({"depends_on": "fetch"}, r"takes a list.*\['fetch'\]"),
         ({"misfire": "never"}, "one, skip, all"),
-        ({"continuous": True, "concurrency": 2}, "one iteration"),
+        ({"continuous": True, "concurrency": 2}, "runs one at a time"),
         ({"fallback": lambda: None}, "breaker"),
-        ({"mode": "continuous", "every": 5}, "does not go with"),
+        ({"mode": "continuous", "every": 5}, "cannot be combined with"),
         ({"max_retries": -1}, "max_retries=-1"),
         ({"executor": "thread"}, "event loop"),
         ({"uses": {"db": 0}}, "at least 1"),
@@ -561,7 +561,7 @@ def test_what_runs_by_itself_must_be_callable_without_a_payload():
 
     async def report(day: str) -> None: ...
 
-    with pytest.raises(ConfigurationError, match="runs by itself"):
+    with pytest.raises(ConfigurationError, match="runs without a trigger"):
         boss.register("report", report, every="1h")
 
 
@@ -614,7 +614,7 @@ async def test_a_stop_with_nothing_in_flight_is_quick_and_says_lost_0(boss):
     report = await boss.stop()
 
     assert (report.drained, report.interrupted, report.lost, report.exit_code) == (0, 0, 0, 0)
-    assert "waiting 1, lost 0" in str(report)
+    assert "pending 1, lost 0" in str(report)
 
 
 async def test_an_embedded_stop_leaves_the_claim_of_a_thread_that_goes_on(tmp_path):

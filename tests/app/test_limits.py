@@ -9,7 +9,7 @@ import pytest
 
 from shiftboss import ConfigurationError, Context, Orchestrator, command
 
-SAID = "timeouts cannot be enforced on a thread or a pool"
+SAID = "timeouts cannot be enforced in threads and pools"
 
 
 @pytest.fixture

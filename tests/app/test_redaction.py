@@ -96,7 +96,7 @@ async def test_an_error_that_shows_the_beginning_of_a_payload_gives_nothing_away
 
     @boss.worker(max_retries=0)
     def pay(card_number: str) -> None:
-        raise ValueError(f"it does not take {card_number!r:.30}…")
+        raise ValueError(f"it does not accept {card_number!r:.30}…")
 
     @boss.worker(max_retries=0)
     def fails(token: str) -> None:
@@ -107,7 +107,7 @@ async def test_an_error_that_shows_the_beginning_of_a_payload_gives_nothing_away
         paid = await (await pay.trigger(secret)).wait(timeout=30)
         failed = await (await fails.trigger(secret)).wait(timeout=30)
 
-    assert paid.error.message == "it does not take '[redacted]…"
+    assert paid.error.message == "it does not accept '[redacted]…"
     for run in (paid, failed):
         assert pieces_in(f"{run.error.message}{run.error.traceback}".encode()) == set()
 

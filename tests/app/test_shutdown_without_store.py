@@ -195,4 +195,4 @@ async def test_a_stuck_body_is_counted_as_stuck_and_nothing_else(tmp_path: Path,
     assert [run.status for run in runs] == [Status.PENDING] * 2
     drained = [event for event in events if type(event).__name__ == "NodeDrained"]
     assert [(each.drained, each.interrupted, each.waiting) for each in drained] == [(0, 1, 2)]
-    assert str(report).endswith("stuck 1 (their bodies still run; their runs are due again)")
+    assert str(report).endswith("stuck 1 (their functions are still running; their runs are due again)")

@@ -116,7 +116,7 @@ def leave(disk: Path, free: int) -> Path:
 
 @pytest.mark.parametrize(
     ("free", "words"),
-    [(0, "nothing new is accepted until"), (1 << 20, "is full but for")],  # full: a commit may say so first
+    [(0, "new work"), (1 << 20, "left; running attempts")],  # full: a commit may say so first
     ids=["full", "below the reserve"],
 )
 async def test_a_disk_without_room_is_red_holds_and_is_said_and_recovers(
@@ -138,7 +138,7 @@ async def test_a_disk_without_room_is_red_holds_and_is_said_and_recovers(
         health = await boss.health()
 
     assert store_reasons(health) == []
-    assert [each.message for each in caplog.records if "takes new work again" in each.message] != []
+    assert [each.message for each in caplog.records if "accepts new work again" in each.message] != []
 
 
 async def test_a_client_on_a_disk_without_room_is_refused_before_it_takes_any(small_disk: Path):
@@ -226,10 +226,10 @@ async def test_writes_that_fail_are_trouble_until_one_goes_through(tmp_path: Pat
         await (await boss.trigger("job")).wait(timeout=PATIENCE_S)
 
     assert "takes no new work" in trouble
-    assert "look at the disk" in trouble
+    assert "check the disk" in trouble
     assert why.holds[0].gate == "store"
     assert said_meanwhile == []
-    assert [each.message for each in caplog.records if "takes new work again" in each.message] != []
+    assert [each.message for each in caplog.records if "accepts new work again" in each.message] != []
 
 
 async def test_a_log_that_cannot_be_moved_into_the_file_is_trouble(tmp_path: Path, failing_disk):
@@ -246,7 +246,7 @@ async def test_a_log_that_cannot_be_moved_into_the_file_is_trouble(tmp_path: Pat
         failing_disk.fails = ""
         await until(lambda: boss.trouble is None)
 
-    assert "its log cannot be moved into the file" in trouble
+    assert "its write-ahead log cannot be moved into the file" in trouble
 
 
 async def test_a_log_that_has_grown_beyond_bounds_is_said_and_degrades(tmp_path: Path, monkeypatch):
@@ -300,9 +300,9 @@ async def test_a_write_lock_that_somebody_holds_is_red_while_it_is_held(tmp_path
     async with boss, Orchestrator(url).client() as client:
         with held(path):
             await until(lambda: boss.trouble is not None and client.trouble is not None)
-            await is_red_everywhere(boss, url, "kept busy by another process")
+            await is_red_everywhere(boss, url, "locked by another process")
             other = await client.health()
-            with pytest.raises(StoreUnavailable, match="kept busy"):
+            with pytest.raises(StoreUnavailable, match="locked by another process"):
                 await client.trigger("job")
         await until(lambda: boss.trouble is None and client.trouble is None)
         await (await client.trigger("job")).wait(timeout=PATIENCE_S)
@@ -322,7 +322,7 @@ async def test_a_turn_that_lasts_is_trouble_before_it_has_failed(tmp_path: Path)
             first = boss.trouble
         await until(lambda: boss.trouble is None)
 
-    assert first == "the store does not answer: a turn with it has lasted longer than 0.2 s"
+    assert first == "the store does not answer: a transaction has taken longer than 0.2 s"
 
 
 def test_a_client_that_stops_does_not_ask_any_more_whether_a_busy_store_takes_writes(tmp_path, monkeypatch):
@@ -335,7 +335,7 @@ def test_a_client_that_stops_does_not_ask_any_more_whether_a_busy_store_takes_wr
         monkeypatch.setattr(SqliteSession, name, _noting(getattr(SqliteSession, name), asked, boss))
 
     with held(path):
-        with pytest.raises(StoreUnavailable, match="kept busy by another process"):
+        with pytest.raises(StoreUnavailable, match="locked by another process"):
             boss.sync.trigger("job")
         boss.sync.close()
 

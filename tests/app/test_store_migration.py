@@ -137,7 +137,7 @@ async def test_a_store_in_which_a_node_lives_is_not_moved(address, kind):
     async with declared(url):
         source = opened(url, create=False)
         target = opened("memory:", create=True)
-        with closing(source), pytest.raises(NotAllowed, match=r"is in use by .*; stop what runs there"):
+        with closing(source), pytest.raises(NotAllowed, match=r"is in use by .*; stop these nodes"):
             move(source, target)
 
 

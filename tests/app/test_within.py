@@ -526,7 +526,7 @@ async def test_a_connection_to_another_kind_of_database_is_refused(boss, cluster
 @pytest.mark.parametrize("url", ["memory:", "sqlite:///{}/boss.db"])
 async def test_a_store_that_is_no_server_says_which_one_it_takes(tmp_path, cluster, url):
     async with declared(url.format(tmp_path)) as boss, by_asyncpg(cluster) as within:
-        with pytest.raises(ConfigurationError, match="within= needs the store in the database of your transaction"):
+        with pytest.raises(ConfigurationError, match="within= needs a store in the database of your transaction"):
             await boss.trigger("mail", TO, within=within)
 
 
@@ -666,4 +666,4 @@ async def test_when_a_pick_up_fails_work_goes_on_and_it_is_tried_again(boss, tol
 
         assert await (await boss.trigger("mail", {"to": "ada"})).result(timeout=PATIENCE_S) == "to ada"
         assert await handle.result(timeout=PATIENCE_S) == "to Zoë"
-    assert "wait to be picked up: the disk of the server is full; tried again in 1 s" in caplog.text
+    assert "cannot be picked up: the disk of the server is full; retrying in 1 s" in caplog.text

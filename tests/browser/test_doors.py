@@ -124,7 +124,7 @@ def test_a_link_logs_in_once_and_leaves_no_code_in_the_address(watched, shop):
     expect(page.get_by_role("button", name="Updates: live")).to_be_visible()
     assert "code" not in page.url
     again = watched.page(link)
-    expect(again.get_by_role("alert")).to_contain_text("This link was used before")
+    expect(again.get_by_role("alert")).to_contain_text("This link was already used")
     again.evaluate(f"location.hash = {shop.link.partition('#')[2]!r}")  # a fresh one, pasted into the open page
 
     expect(again.get_by_role("button", name="Updates: live")).to_be_visible()

@@ -79,7 +79,7 @@ def test_what_is_refused_after_all_is_said_and_offered_no_more(watched, shop):
         page.get_by_role("dialog").get_by_role("button", name="Disable").click()
 
         expect(page.get_by_role("alert")).to_contain_text(
-            "Your application does not let you do this: disable price-feed."
+            "The host application does not permit this: disable price-feed."
         )
         page.get_by_role("dialog").get_by_role("button", name="Back").click()
         expect(page.get_by_role("button", name=ACTIONS)).to_have_count(0)

@@ -161,9 +161,9 @@ def test_while_both_live_why_names_the_process_to_stop_and_a_person_chooses(flee
     assert f"shiftboss prefer {other.node}" in fleet.says("why", "report")
     assert f"shiftboss prefer {other.node}" in fleet.says("show", "report")
 
-    assert "holds from now on: report, press" in fleet.says("prefer", other.node)
+    assert "apply from now on: report, press" in fleet.says("prefer", other.node)
     fleet.until(lambda: fleet.holding() == OLD_HOLDS)
-    assert "holds already" in fleet.says("prefer", other.node)
+    assert "already apply" in fleet.says("prefer", other.node)
     explanation = fleet.views.why("report")
     assert explanation is not None
     assert len(explanation.declared_otherwise) == 2

@@ -138,7 +138,7 @@ def test_what_the_warden_of_a_stopped_node_has_ended_was_interrupted(nodes: Node
     node.send_signal(signal.SIGCONT)
     result()
 
-    assert "was cut short" in nodes.said()
+    assert "was interrupted" in nodes.said()
     assert "failed" not in nodes.said()
 
 
@@ -159,7 +159,7 @@ def test_a_freeze_of_fifteen_seconds_leaves_a_trace(nodes: Nodes, worker: str, f
     until(lambda: nodes.lines("begin", "stays"), "another body runs beside it")
     result = trigger(nodes, worker, {"seconds": 15})
     result()
-    until(lambda: "stood still for" in nodes.said(), "the node says so")
+    until(lambda: "was frozen for" in nodes.said(), "the node says so")
     events = [event for event in nodes.events() if isinstance(event, NodeFrozen)]
     frozen = [(event.worker, event.seconds >= 12, f" in {function}\n" in event.stack) for event in events]
 
@@ -192,7 +192,7 @@ def test_while_a_node_is_frozen_every_face_says_so_and_nobody_ends_or_moves_it(n
     node.kill()
 
     assert (probed[0], late[0]) == (0, 0), probed + late
-    assert "its process lives" in looked[1]
+    assert "its process is alive" in looked[1]
     assert "kill " in examined[1]
     assert "frozen" in shown[1]
     assert "is in use by" in moved.stderr
@@ -213,7 +213,7 @@ def test_a_process_that_was_stopped_blames_no_body(nodes: Nodes):
     result()
 
     assert renewed == 1
-    assert "stood still for" not in nodes.said()
+    assert "was frozen for" not in nodes.said()
 
 
 @pytest.mark.cases
@@ -224,7 +224,7 @@ def test_a_node_that_is_frozen_in_its_transaction_keeps_the_file_and_its_run(nod
 
     assert result() == "done"
     assert [len(nodes.lines(what, "freezes")) for what in ("begin", "end")] == [1, 1]
-    assert "was kept busy by another process" in nodes.said()
+    assert "was locked by another process" in nodes.said()
     assert "rescued" not in nodes.said()
 
 

@@ -136,7 +136,7 @@ def test_what_a_frozen_node_runs_in_processes_is_interrupted(nodes: Nodes):
     assert result() == "done"
     assert child() == "done"
     assert [len(nodes.lines(what, "in-a-child")) for what in ("begin", "end")] == [2, 1]
-    assert "was cut short" in nodes.said()
+    assert "was interrupted" in nodes.said()
     assert "rescued" not in nodes.said()
     assert "failed" not in nodes.said()
 

@@ -127,10 +127,10 @@ def test_a_write_lock_that_outlives_the_lease_is_red_and_work_goes_on_by_itself(
 
     said = (folder / "log").read_text()
     assert (refused.returncode, health.returncode, why.returncode, late.returncode, code) == (75, 3, 3, 3, 0), said
-    assert "kept busy by another process" in health.stdout
+    assert "locked by another process" in health.stdout
     assert why.stdout.splitlines()[1].split()[0] == "store"
     assert said.count("the store takes no new work") == 1
-    assert said.count("the store takes new work again") == 1
+    assert said.count("the store accepts new work again") == 1
 
 
 def _lease_is_over(folder: Path) -> bool:
@@ -159,7 +159,7 @@ def test_a_file_that_is_moved_away_is_said_once_and_put_back_is_enough(folder: P
     said = (folder / "log").read_text()
     assert (refused.returncode != 0, made, code) == (True, [], 0), said
     assert said.count("moved, deleted or replaced") == 1
-    assert "takes new work again" in said
+    assert "accepts new work again" in said
 
 
 @pytest.mark.cases

@@ -65,7 +65,7 @@ async def test_while_it_is_broken_it_accepts_and_bad_input_does_not_put_off_its_
     (disabled,) = [event for event in events if type(event).__name__ == "WorkerDisabled"]
     assert (hold.gate, hold.by, hold.until) == ("disabled", "auto", broken.disabled.probation_until)
     assert (broken.enabled, broken.accepts, broken.health) == (False, True, "disabled")
-    assert "triggers are accepted and wait for a probe at" in broken.reasons[0].text
+    assert "triggers are accepted and wait for a test run at" in broken.reasons[0].text
     assert (disabled.accepts, disabled.probe_at) == (True, broken.disabled.probation_until)
     assert [run.status for run in ended] == [Status.DEAD, Status.DEAD, Status.SUCCEEDED, Status.SUCCEEDED]
     assert (mended.enabled, mended.disabled) == (True, None)

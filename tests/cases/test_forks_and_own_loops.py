@@ -71,7 +71,7 @@ async def test_a_body_in_a_thread_cannot_wait_for_the_end_of_its_own_node(boss: 
         info = await (await stops.trigger()).wait(timeout=10)
 
         assert info.error is not None
-        assert "would wait for it" in info.error.message
+        assert "would wait for that run itself" in info.error.message
         assert await (await boss.trigger("double", {"number": 4})).result(timeout=10) == 8
 
 

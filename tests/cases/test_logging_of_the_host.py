@@ -70,7 +70,7 @@ def test_without_any_configuration_pythons_last_resort_prints_warnings_and_nothi
     done = run_program(tmp_path, APP)
 
     assert "ROOT []" in done.stdout
-    assert "fails run 2 is dead (error: ValueError: boom); it waits as a dead letter\n    Traceback" in done.stderr
+    assert "fails run 2 is dead (error: ValueError: boom); kept as a dead letter\n    Traceback" in done.stderr
     assert "warning by another" in done.stderr
     assert "info by the context" not in done.stderr
     assert kept_of(done.stdout) == ["info by the context", "warning by another"]
@@ -288,7 +288,7 @@ async def test_a_failure_carries_the_exception_and_its_stack_and_a_retry_is_a_wa
     assert [each.exc_info[1] for each in (retry, dead)] == raised
     assert dead.exc_info[2].tb_frame.f_code.co_name == "in_a_thread"
     assert other.exc_info[2].tb_frame.f_code.co_name == "on_the_loop"
-    assert dead.msg == other.msg == "%s run %s is dead (%s%s); it waits as a dead letter"
+    assert dead.msg == other.msg == "%s run %s is dead (%s%s); kept as a dead letter"
 
 
 async def test_an_exception_with_a_secret_in_it_is_not_handed_on(tmp_path, caplog):

@@ -98,6 +98,6 @@ def only_the_guilty_are_dead(
 
     assert {(run.status, run.cause) for run in dead} == {(Status.DEAD, Cause.CRASH_LOOP)}
     assert [run.status for run in done] == [Status.SUCCEEDED] * innocents
-    assert all("3 of them alone" in run.error.message for run in dead if run.error is not None)
+    assert all("3 times while running alone" in run.error.message for run in dead if run.error is not None)
     assert status.worker("innocent").enabled
     assert ends <= 2 + 3 * killers

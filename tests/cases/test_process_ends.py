@@ -158,7 +158,7 @@ def test_a_node_whose_loop_is_gone_claims_nothing_more(tmp_path: Path):
 
     assert ended.code == 0
     assert "AGAIN 0.0" in ended.out
-    assert ended.err.count("the event loop was ended") == 1
+    assert ended.err.count("the event loop was stopped") == 1
 
 
 def started_runs(folder: Path) -> list[Run]:

@@ -59,7 +59,7 @@ def test_a_program_that_cannot_be_read_again_is_refused_at_the_declaration():
 
     done = subprocess.run([sys.executable, "-"], input=source, capture_output=True, text=True, timeout=60, check=False)
 
-    assert "worker 'a': a child process cannot read the program again that 'inside' stands in" in done.stderr
+    assert "worker 'a': a child process cannot load 'inside' again, because its program is " in done.stderr
 
 
 async def test_a_frozen_application_does_not_start_itself_again(monkeypatch, tmp_path):
@@ -84,7 +84,7 @@ def test_nor_does_its_warden(monkeypatch, caplog):
     warden.hold(1)
     warden.close(0.0)
 
-    assert "the warden of this node's processes cannot be started (there is no Python to run it on)" in caplog.text
+    assert "the warden of this node's processes cannot be started (there is no Python to run it with)" in caplog.text
 
 
 def test_a_host_that_embeds_python_is_not_taken_for_one(monkeypatch, tmp_path):
@@ -98,7 +98,7 @@ def test_a_host_that_embeds_python_is_not_taken_for_one(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "exec_prefix", str(tmp_path))
     assert interpreter.interpreter() is None
     with pytest.raises(
-        ConfigurationError, match=r"use executor='thread', or name one to multiprocessing\.set_executable"
+        ConfigurationError, match=r"use executor='thread', or set one with multiprocessing\.set_executable"
     ):
         interpreter.require_interpreter(["count"])
 

@@ -74,4 +74,4 @@ def test_a_worker_that_is_declared_twice_is_still_refused_there(tmp_path: Path):
         [sys.executable, "app.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
 
-    assert "declared twice" in done.stderr
+    assert "registered twice" in done.stderr

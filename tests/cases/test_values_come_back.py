@@ -81,9 +81,9 @@ def run_payload(run):
 @pytest.mark.parametrize(
     ("body", "reason", "kept"),
     [
-        (bodies.says_nothing, "to dict; annotate the function with what it returns", True),
+        (bodies.says_nothing, "to dict; annotate its return type", True),
         (bodies.breaks_its_word, "it does not fit -> int: Expected `int`, got `str`", True),
-        (bodies.forgets, "it is None, and the function says -> Invoice", False),
+        (bodies.forgets, "it is None, but the function says -> Invoice", False),
         (bodies.large, "it has more than 65,536 bytes; nothing of it was kept", False),
     ],
 )
@@ -100,9 +100,7 @@ async def test_what_cannot_be_given_back_is_a_success_whose_result_raises(boss, 
             await asyncio.to_thread(boss.sync.result, run.id, timeout=10)
 
     assert isinstance(raised.value, CallerError)
-    assert str(raised.value).startswith(
-        f"run {run.id} of 'worker' has succeeded, and its result cannot be given back: "
-    )
+    assert str(raised.value).startswith(f"run {run.id} of 'worker' succeeded, but its result cannot be returned: ")
     assert reason in str(raised.value)
     assert info.status is Status.SUCCEEDED
     assert (info.result is not None) == kept
@@ -231,8 +229,8 @@ async def test_the_command_says_when_what_it_prints_is_not_what_was_returned(bos
         shown = await asyncio.to_thread(shiftboss, "show", "1", "--store", url)
 
     assert (done.stdout, done.returncode) == ('[1,"a"]\n', 0)
-    assert "this is not what the body returned: JSON would change tuple to list" in done.stderr
-    assert "its result cannot be given back: JSON would change tuple to list" in shown.stderr
+    assert "the return value could not be stored as it was: JSON would change tuple to list" in done.stderr
+    assert "its result cannot be returned: JSON would change tuple to list" in shown.stderr
 
 
 def shiftboss(*words):

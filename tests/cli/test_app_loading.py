@@ -72,7 +72,7 @@ def test_without_any_app_the_ways_to_name_one_are_said(cli, empty):
         ("jobs.py:bos", "jobs.py has no 'bos'; it has boss, other"),
         ("jobs.py:", "ends in a colon"),
         ("jobs.py", "has 2 orchestrators (boss, other); say which, like jobs.py:boss"),
-        ("jobs.py:Orchestrator", "is a type, no Orchestrator"),
+        ("jobs.py:Orchestrator", "is a type, not an Orchestrator"),
         ("none.py", "none.py has no Orchestrator"),
     ],
 )
@@ -198,7 +198,7 @@ def test_where_an_app_lies_that_may_have_another_store_it_is_said_how_to_name_it
     for words in (("status",), ("trigger", "tick")):
         found = cli(*words)
         assert found.code == 4
-        assert "if app.py here has a store of its own, name the app: --app app.py" in found.err
+        assert "if app.py has a store of its own, name the app: --app app.py" in found.err
     assert not (empty / "ran").exists()
     assert "--app" not in cli("status", "-s", "other.db").err
 
@@ -216,7 +216,7 @@ def test_a_store_in_memory_is_not_looked_for_in_another_process(cli, empty):
     found = cli("status", "-s", "memory:")
 
     assert found.code == 2
-    assert "lives within its own process" in found.err
+    assert "is in the memory of its own process" in found.err
 
 
 def test_a_file_that_is_no_store_is_unusable_and_left_alone(cli, empty):

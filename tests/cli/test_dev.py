@@ -75,7 +75,7 @@ def test_a_save_starts_the_app_again_on_the_same_port_and_ctrl_c_ends_it(home, s
     assert '"fetch"' in status_of(first)
 
     write(home, "gather")
-    command.says("app.py changed: starting again")
+    command.says("app.py changed: restarting")
     command.says("stopped in")
     second = address_in(command.says("dashboard and API: "))
     command.says("gather run 3 succeeded")
@@ -90,14 +90,14 @@ def test_an_app_that_cannot_be_imported_says_why_and_waits_for_the_next_save(hom
     (home / "app.py").write_text("from shiftboss import Orchestrator\nboss = Orchestrator(\n")
     command = start("app.py", "--http", "127.0.0.1:0")
     command.says("SyntaxError")
-    command.says("it is started again at the next save")
+    command.says("it restarts at the next save")
 
     write(home)
     command.says("fetch run 1 succeeded")
 
     (home / "app.py").write_text("1 / 0\n")
     command.says("ZeroDivisionError")
-    command.says("it is started again at the next save")
+    command.says("it restarts at the next save")
     assert command.ends(signal.SIGINT) == 2  # what the app came to
 
 
@@ -110,7 +110,7 @@ def test_a_module_beside_the_app_counts_and_other_files_do_not(home, start):
 
     (home / "notes.txt").write_text("nothing of interest\n")
     (home / "words.py").write_text("WORD = 'two'\n")
-    assert "notes" not in command.says("changed: starting again")
+    assert "notes" not in command.says("changed: restarting")
 
 
 def test_what_runs_at_a_save_is_handed_back_and_starts_again_in_the_new_code(home, start):
@@ -150,7 +150,7 @@ def test_a_port_that_is_taken_is_refused_or_passed_over(home, start):
     taken = address_in(first.says("dashboard and API: ")).partition(" ")[0].removeprefix("http://").strip("/")
     second = start("app.py", "--http", taken)
 
-    second.says("cannot be listened on")
+    second.says("cannot listen on")
     assert second.ends() == 2
 
 

@@ -106,8 +106,8 @@ def test_what_cannot_be_decoded_is_said_as_such(cli, vault):
     (page,) = cli("show", "2", "--json").lines
     (exported,) = cli("dead", "export").lines
 
-    assert "encrypted with key 'k1', and this process has no codec" in shown
-    assert page["run"]["undecodable"] == "encrypted with key 'k1', and this process has no codec"
+    assert "encrypted with key 'k1', but this process has no codec" in shown
+    assert page["run"]["undecodable"] == "encrypted with key 'k1', but this process has no codec"
     assert page["run"]["payload"] == {"$encrypted": {"key": "k1", "reason": page["run"]["undecodable"]}}
     assert page["run"]["error"]["type"] == "shiftboss.context.Fatal"
     assert page["run"]["error"]["message"] == f"({page['run']['undecodable']})"
@@ -122,8 +122,8 @@ def test_dead_export_says_that_it_writes_plain_what_lies_encrypted(cli, vault):
     sealed = cli("dead", "export")
 
     assert plain.lines[0]["payload_text"] == f'{{"text":"{CANARY}"}}'
-    assert "written plain, and encrypted in the store: 1 payload" in plain.err
-    assert "still encrypted: 1 payload" in sealed.err
+    assert "1 payload decrypted, although encrypted in the store" in plain.err
+    assert "1 payload still encrypted" in sealed.err
 
 
 def test_doctor_says_which_key_is_missing_and_who_has_no_codec(cli, vault):
@@ -138,9 +138,9 @@ def test_doctor_says_which_key_is_missing_and_who_has_no_codec(cli, vault):
             mixed = cli("doctor").out
 
     assert "the payload of 1 unfinished run is encrypted with key 'k1', which no live node has" in missing
-    assert "has no codec, and stores plain what other nodes encrypt" in mixed
-    assert "this payload is stored plain" in plain.err
-    assert "the payload of 1 unfinished run lies there plain" in mixed
+    assert "has no codec and stores in plain text what other nodes encrypt" in mixed
+    assert "payloads are stored in plain text although the nodes encrypt" in plain.err
+    assert "the payload of 1 unfinished run is stored in plain text" in mixed
 
 
 def test_trigger_and_wait_says_that_the_result_cannot_be_decoded(cli, vault):
@@ -151,5 +151,5 @@ def test_trigger_and_wait_says_that_the_result_cannot_be_decoded(cli, vault):
         opened = cli("trigger", "keep", "text=x", "--wait", "--app", "vault.py")
 
     assert (sealed.code, sealed.out) == (0, "")
-    assert "its result is encrypted with key 'k1', and this process has no codec" in sealed.err
+    assert "its result is encrypted with key 'k1', but this process has no codec" in sealed.err
     assert (opened.code, opened.out) == (0, '"x"\n')

@@ -91,7 +91,7 @@ def test_a_server_that_is_away_is_75(tmp_path: Path):
     code, said = ended(tmp_path, "status", "--store", f"postgresql://ada@127.0.0.1:{free_port()}/shop")
 
     assert code == 75, said
-    assert "it is tried again" in said
+    assert "retrying" in said
 
 
 def test_a_server_that_does_not_let_us_in_is_78(tmp_path: Path, place: Place):

@@ -243,7 +243,7 @@ def test_a_log_follows_a_run_from_attempt_to_attempt(works):
         f"{run}.2 WARNING attempt 2",
     ]
     page = works.shows("show", run)
-    assert "attempt 1 had failed: ValueError: the first attempt fails" in page
+    assert "attempt 1 failed: ValueError: the first attempt fails" in page
     assert "log of attempt 2\n" in page
 
 
@@ -269,7 +269,7 @@ def test_of_five_thousand_lines_the_last_thousand_are_kept_and_the_others_counte
     log = works.call("logs", run)
 
     assert [line.rpartition(" ")[2] for line in log.out.splitlines()] == [str(n) for n in range(4001, 5001)]
-    assert log.err == f"4,000 lines of run {run} left out here: of each attempt the last 1,000 are kept\n"
+    assert log.err == f"4,000 lines of run {run} missing here: only the last 1,000 lines of each attempt are kept\n"
     lines = works.call("logs", run, "--json").lines
     assert (lines[0]["number"], lines[-1]["number"]) == (4001, 5000)
     assert f"log  (4,992 lines more; the last 1,000 are kept: shiftboss logs {run})" in works.shows("show", run)
@@ -306,7 +306,7 @@ def test_of_a_run_that_timed_out_it_says_where_it_was_then(works):
     assert page.startswith(
         f"hangs  run {run}  dead (timeout)\n  TimeoutError: did not end within its timeout of 0.3 s\n"
     )
-    assert "in the_call_that_hangs" in page.partition("where it was when its time was up\n")[2]
+    assert "in the_call_that_hangs" in page.partition("where it was when it timed out\n")[2]
 
 
 def test_of_a_body_that_ended_its_process_it_says_by_which_signal(works):
@@ -359,6 +359,6 @@ def test_of_a_body_that_was_told_to_end_and_goes_on_it_says_so_and_what_ends_it(
     (works.folder / "go").touch()
     ended = works.until(run, lambda page: page["run"]["status"] in ("dead", "cancelled"))
 
-    assert f": it {told}, and a thread ends by itself or with its process" in page
-    assert f"run {run} is a zombie: it {told}, but its body still runs" in status
+    assert f": it {told}, but a thread ends only by itself or with its process" in page
+    assert f"run {run} {told} but its code is still running (zombie)" in status
     assert ended["run"]["cause"] == {"timed out": "timeout", "was cancelled": "cancelled"}[told]

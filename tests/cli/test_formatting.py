@@ -49,16 +49,16 @@ def test_progress_is_a_bar_or_words(progress, drawn, in_words):
 
 def test_of_a_run_that_has_not_said_anything_for_long_it_says_since_when():
     assert formatting.progress(said(1, 2), NOON + timedelta(seconds=29)).endswith("50 %")
-    assert formatting.progress(said(1, 2), NOON + timedelta(minutes=12)).endswith("50 %, said 12 min ago")
+    assert formatting.progress(said(1, 2), NOON + timedelta(minutes=12)).endswith("50 % (12 min ago)")
 
 
 @pytest.mark.parametrize(
     ("zombie", "cancelling", "text"),
     [
         (False, False, ""),
-        (False, True, "is being cancelled"),
-        (True, False, "zombie: timed out, its body goes on"),
-        (True, True, "zombie: cancelled, its body goes on"),
+        (False, True, "cancellation requested"),
+        (True, False, "zombie: timed out, but its code is still running"),
+        (True, True, "zombie: cancelled, but its code is still running"),
     ],
 )
 def test_what_is_odd_about_a_run_in_progress(zombie, cancelling, text):

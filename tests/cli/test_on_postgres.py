@@ -161,7 +161,7 @@ def test_privileges_that_are_missing_come_with_their_grant(cli, store, place: Pl
         place.drop()
         place.cluster.execute("DROP ROLE clerk")
 
-    assert any("clerk may not enter schema" in each["text"] for each in outside)
+    assert any("clerk has no access to schema" in each["text"] for each in outside)
     lacks = next(each for each in inside if "clerk lacks" in each["text"])
     assert "lacks INSERT on" in lacks["text"]
     assert lacks["remedy"].startswith("as postgres: GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES")
@@ -200,17 +200,17 @@ def test_the_facts_of_the_way_there(store):
 @pytest.mark.parametrize(
     ("facts", "about", "severity", "says"),
     [
-        (FACTS._replace(host="db.example.org"), "connection", "warning", "can be read on the way"),
-        (FACTS._replace(host="db.example.org", is_encrypted=True), "connection", "warning", "is not checked"),
+        (FACTS._replace(host="db.example.org"), "connection", "warning", "can be read in transit"),
+        (FACTS._replace(host="db.example.org", is_encrypted=True), "connection", "warning", "is not verified"),
         (FACTS._replace(ahead_s=90.0), "clock", "warning", "1 min 30 s ahead of this machine's"),
         (FACTS._replace(ahead_s=-90.0), "clock", "warning", "behind"),
-        (FACTS._replace(pooler="statement"), "pooler", "problem", "knows no transactions"),
+        (FACTS._replace(pooler="statement"), "pooler", "problem", "does not support transactions"),
         (FACTS._replace(server=SERVER._replace(version_num=130_000)), "server", "warning", "no longer maintained"),
         (FACTS._replace(server=SERVER._replace(version_num=120_000)), "server", "problem", "too old"),
         (FACTS._replace(server=SERVER._replace(is_read_only=True)), "role of the server", "problem", "read_only is on"),
         (FACTS._replace(server=SERVER._replace(has_autovacuum=False), tables=(TableStats("run", 1, 0, 8192, None),)),
          "vacuum", "warning", "autovacuum is off"),
-        (FACTS._replace(holders=(A_WRITER,)), "locks", "problem", "for 10 s and keeps 2 sessions waiting"),
+        (FACTS._replace(holders=(A_WRITER,)), "locks", "problem", "for 10 s and blocks 2 sessions"),
         (FACTS._replace(holders=(A_WRITER._replace(keeps_waiting=0),)), "locks", "warning", "for 10 s"),
         (FACTS._replace(long=(A_WRITER._replace(for_s=90.0),)), "transactions", "warning", "for 1 min 30 s, idle"),
         (FACTS._replace(tables=(TableStats("run", 5, 50_000, 1 << 20, None),)), "vacuum", "warning", "vacuumed never"),
@@ -292,7 +292,7 @@ def test_a_node_is_live_by_the_clock_of_the_store(cli, empty, place: Place):
     assert (node["mode"], node["slots"]) == ("running", 7)
     assert 15 < node["lease_left_s"] <= 30
     assert "running" in shown
-    assert checked["nodes"] == ("good", "1 node lives", "")
+    assert checked["nodes"] == ("good", "1 live node", "")
     assert facts.nodes == 1
     assert cli("nodes", "--json", "--store", place.url).json["nodes"] == []
 
@@ -316,8 +316,8 @@ def test_drained_from_elsewhere_it_starts_nothing_new(cli, empty, place: Place):
 def test_migrate_says_what_it_made_and_then_that_there_is_nothing_to_do(cli, empty, place: Place):
     first, again = cli("migrate", "--store", place.url), cli("migrate", "--store", place.url)
 
-    assert first.err.startswith(f"made postgresql://postgres@127.0.0.1:{place.cluster.port}")
-    assert "nothing to do" in again.err
+    assert first.err.startswith(f"created postgresql://postgres@127.0.0.1:{place.cluster.port}")
+    assert "already has the newest schema" in again.err
 
 
 def test_a_file_moves_to_a_fleet(cli, shop, place: Place):

@@ -33,7 +33,7 @@ def test_forget_needs_a_yes_where_nobody_can_be_asked(cli, shop):
     refused = cli("forget", "pick")
 
     assert refused.code == 2
-    assert "Forget worker 'pick' and cancel 1 waiting run?" in refused.err
+    assert "Forget worker 'pick' and cancel 1 pending run?" in refused.err
     assert "--yes" in refused.err
     assert cli("forget", "pick", "--yes").code == 0
     assert cli("status", "pick").code == 4
@@ -52,7 +52,7 @@ def test_a_finished_run_cannot_be_cancelled(cli, shop):
     found = cli("cancel", str(run))
 
     assert found.code == 5
-    assert "only unfinished runs are cancelled" in found.err
+    assert "only unfinished runs can be cancelled" in found.err
 
 
 def test_many_runs_need_a_yes_and_what_cannot_be_cancelled_spoils_no_other(cli, shop):
@@ -78,8 +78,8 @@ def test_migrate_makes_a_store_and_then_has_nothing_to_do(cli, empty):
     first, again = cli("migrate"), cli("migrate")
 
     assert (first.code, again.code) == (0, 0)
-    assert "made sqlite:///" in first.err
-    assert "nothing to do" in again.err
+    assert "created sqlite:///" in first.err
+    assert "already has the newest schema" in again.err
     found = cli("migrate", "--json").json
     assert found["from"] == found["to"]
 
@@ -96,7 +96,7 @@ def test_migrate_moves_a_store_and_says_what_it_moved(cli, shop):
 
     assert moved.code == 0
     assert "runs" in moved.out
-    assert "holds all of sqlite:///" in moved.err
+    assert "now has everything of sqlite:///" in moved.err
     assert cli("runs", "--store", "new.db", "--json").out == cli("runs", "--json").out
 
 
@@ -113,7 +113,7 @@ def test_migrate_knows_the_schema_of_a_store_on_postgresql(cli, empty, place):
     found = cli("migrate", "--store", place.url, "--json").json
 
     assert f"with schema {latest()}" in first.err
-    assert "the newest; nothing to do" in again.err
+    assert "already has the newest schema" in again.err
     assert (found["from"], found["to"]) == (latest(), latest())
 
 
@@ -136,14 +136,14 @@ def test_preferring_what_is_not_there_is_refused(cli, shop):
     refused = cli("prefer", "web-2:1", "report")
 
     assert refused.code == 4
-    assert "no node 'web-2:1' is known; known: none" in refused.err
+    assert "there is no node 'web-2:1'; known: none" in refused.err
 
 
 def test_draining_an_unknown_node_is_no_such_thing(cli, shop):
     refused = cli("drain", "web-2:1")
 
     assert refused.code == 4
-    assert "no node 'web-2:1' is known; known: none" in refused.err
+    assert "there is no node 'web-2:1'; known: none" in refused.err
 
 
 def test_prune_needs_a_yes_and_says_how_much_went(cli, shop):
@@ -160,7 +160,7 @@ def test_doctor_finds_what_is_wrong_with_its_remedy(cli, shop):
 
     assert found.code == 3
     assert "report: disabled by ada" in found.out
-    assert "→ see to the cause, then: shiftboss enable report" in found.out
+    assert "→ fix the cause, then: shiftboss enable report" in found.out
     assert "1 problem" in found.err
 
 
@@ -226,7 +226,7 @@ def test_doctor_says_who_may_read_a_store_and_warns_when_that_is_everybody(cli, 
         found = cli("doctor")
 
         assert says in found.out
-        assert ("everybody on this machine may read" in found.out) is warns
+        assert ("every user of this machine can read" in found.out) is warns
         assert (f"chmod o-rwx {file}" in found.out) is warns
     file.chmod(0o600)
     key = shop / "shiftboss.db.audit-key"
@@ -287,14 +287,14 @@ def test_check_warns_of_what_an_executor_cannot_give(cli, empty):
 
     assert found.code == 3
     warnings = {line.split()[1]: line for line in found.out.splitlines() if line.startswith("!")}
-    assert warnings.keys() == {"deaf", "dumb", "pooled", "dump", "1.0"}
+    assert warnings.keys() == {"deaf", "dumb", "pooled", "dump", "scheduled"}
     assert "timeout of 30 s cannot be enforced" in warnings["deaf"]
-    assert "→ give it executor='process'" in warnings["deaf"]
+    assert "→ use executor='process'" in warnings["deaf"]
     assert "timeout of 30 s cannot be enforced" in warnings["pooled"]
-    assert "takes no ctx to beat with" in warnings["dumb"]
-    assert "1.0 command slots are busy on average" in warnings["1.0"]
+    assert "takes no ctx, so it cannot send one" in warnings["dumb"]
+    assert "scheduled and continuous workers keep 1.0 command slots busy on average" in warnings["scheduled"]
     [note] = [line for line in found.out.splitlines() if line.startswith("·")]
-    assert "the body of heedful keeps its slot" in note
+    assert "the function of heedful keeps its slot" in note
 
 
 def test_the_demo_says_what_is_missing(cli, empty, monkeypatch):

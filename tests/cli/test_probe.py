@@ -69,8 +69,8 @@ def test_a_node_that_does_not_renew_fails_by_its_name_whoever_lives(two, store, 
     nobody = cli("probe", "--node", "nobody:1", "--store", store)
 
     assert (before.code, after.code, nobody.code) == (0, 3, 3)
-    assert "it stands still" in after.json["text"]
-    assert "no node of nobody:1" in nobody.err
+    assert "it is frozen" in after.json["text"]
+    assert "there is no node of nobody:1" in nobody.err
 
 
 def test_a_store_that_takes_no_writes_is_no_reason_to_start_the_process_again(folder, store, cli, monkeypatch):
@@ -91,7 +91,7 @@ def test_a_store_that_takes_no_writes_is_no_reason_to_start_the_process_again(fo
         running.ends(signal.SIGTERM)
 
     assert found.code == 0
-    assert "the store takes no writes" in found.err
+    assert "the store accepts no writes" in found.err
 
 
 def test_a_store_that_is_away_is_no_reason_either(folder, cli):
@@ -100,7 +100,7 @@ def test_a_store_that_is_away_is_no_reason_either(folder, cli):
     gone = cli("probe", "--pid", str(2**22), "--store", away)
 
     assert (found.code, gone.code) == (0, 3)
-    assert "the store cannot be asked" in found.err
+    assert "the store cannot be read" in found.err
 
 
 def test_which_node_has_to_be_said(store, cli):

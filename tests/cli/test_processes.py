@@ -66,7 +66,7 @@ def test_a_node_that_is_drained_from_elsewhere_starts_nothing_more_and_says_so(s
     drained = process("drain", name, cwd=shop)
     run = process("trigger", "send-mail", "to=ada", cwd=shop).out.strip()
 
-    assert (drained.code, f"{name} drains" in drained.err) == (0, True)
+    assert (drained.code, f"{name} is draining" in drained.err) == (0, True)
     assert [each["mode"] for each in process("nodes", "--json", cwd=shop).json["nodes"]] == ["draining"]
     assert process("trigger", "send-mail", "to=bea", "--wait", "--timeout", "1s", cwd=shop).code == 124
     assert process("show", run, "--json", cwd=shop).json["run"]["status"] == "pending"

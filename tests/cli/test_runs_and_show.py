@@ -77,14 +77,23 @@ def test_a_worker_with_a_ceiling_shows_it(cli, tmp_path, monkeypatch):
     boss.sync.start()
     boss.sync.stop()
 
-    assert re.search(r"max memory +200 MiB", cli("show", "measure").out)
+    assert re.search(r"memory limit +200 MiB", cli("show", "measure").out)
 
 
 def test_a_worker_shows_its_settings_relations_and_last_runs(cli, shop):
     out = cli("show", "process-data").out
 
     assert "Turn orders into parcels." in out
-    for said in ("every 2 hours", "depends on", "fetch-data", "excludes", "cleanup", "triggers", "report", "Last runs"):
+    for said in (
+        "every 2 hours",
+        "depends on",
+        "fetch-data",
+        "never runs with",
+        "cleanup",
+        "triggers",
+        "report",
+        "Last runs",
+    ):
         assert said in out
 
 
@@ -146,7 +155,7 @@ def test_next_of_a_worker_without_a_schedule_says_so(cli, shop):
 def test_next_warns_that_a_disabled_worker_will_not_start(cli, shop):
     cli("disable", "cleanup")
 
-    assert "cleanup is disabled by ada" in cli("next", "cleanup").err
+    assert "cleanup is disabled by ada: no runs start" in cli("next", "cleanup").err
 
 
 def test_next_as_json_has_instants_and_clock_changes(cli, shop):
@@ -163,8 +172,8 @@ def test_the_graph_is_a_tree_of_upstreams_and_what_is_shared(cli, shop):
     out = cli("graph").out
 
     assert "fetch-data  every hour\n└─ process-data  every 2 hours\n   └─ report" in out
-    assert "cleanup, process-data" in out
-    assert "warehouse (1)" in out
+    assert "cleanup never runs with process-data" in out
+    assert "warehouse (1 concurrency slot)" in out
     assert "mailer" in out
 
 

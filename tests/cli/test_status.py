@@ -65,7 +65,7 @@ def test_an_empty_store_is_healthy_and_says_that_there_is_nothing(cli, empty):
     found = cli("status")
 
     assert found.code == 0
-    assert "no worker is stored yet" in found.err
+    assert "no workers are registered in this store" in found.err
 
 
 def test_health_gives_a_word_and_the_reasons(cli, shop):

@@ -171,7 +171,7 @@ def test_run_begins_with_a_banner_and_says_how_to_end_it(terminal):
     assert screen.ends() == 0
     assert "app.py:boss" in screen.text
     assert "1 worker: 1 triggered" in screen.text
-    assert "5 left to other processes" in screen.text
+    assert "5 for other processes" in screen.text
     assert "Ctrl-C drains" in screen.text
 
 

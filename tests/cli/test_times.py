@@ -64,7 +64,7 @@ def test_a_span_has_two_units_while_the_first_is_small(seconds, said):
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(None, "no limit"), (0.25, "0.25 s"), (30, "30 s"), (60, "1 min"), (90, "1 min 30 s"), (5400, "1 h 30 min")],
+    [(None, "unlimited"), (0.25, "0.25 s"), (30, "30 s"), (60, "1 min"), (90, "1 min 30 s"), (5400, "1 h 30 min")],
 )
 def test_a_setting_is_said_exactly(seconds, said):
     assert times.length(seconds) == said

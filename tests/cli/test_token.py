@@ -73,14 +73,14 @@ def test_a_comment_and_a_mode_of_the_file_stay(cli, tmp_path, shop):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("new", "ada", "--role", "viewer"), "named twice"),
-        (("new", "local", "--role", "viewer"), "no name for a token"),
-        (("new", "a b", "--role", "viewer"), "no name for a token"),
-        (("new", "x\neve admin user", "--role", "viewer"), "no name for a token"),
-        (("new", "#eve", "--role", "viewer"), "no name for a token"),
+        (("new", "ada", "--role", "viewer"), "there twice"),
+        (("new", "local", "--role", "viewer"), "cannot be the name of a token"),
+        (("new", "a b", "--role", "viewer"), "cannot be the name of a token"),
+        (("new", "x\neve admin user", "--role", "viewer"), "cannot be the name of a token"),
+        (("new", "#eve", "--role", "viewer"), "cannot be the name of a token"),
         (("new", "eve", "--role", "owner"), "owner"),
-        (("remove", "eve"), "names no 'eve'"),
-        (("show",), "a server makes it at its first start"),
+        (("remove", "eve"), "has no entry 'eve'"),
+        (("show",), "a server creates it at its first start"),
     ],
 )
 def test_what_cannot_be_is_refused_and_changes_nothing(cli, shop, args, message):
@@ -132,4 +132,4 @@ def test_on_a_terminal_a_link_logs_in_once(shop):
         screen.close()
 
     assert (entered, inside, again) == (204, 200, 401)
-    assert "used before" in problem["detail"]
+    assert "already used" in problem["detail"]

@@ -43,10 +43,10 @@ def test_a_payload_comes_from_a_file_or_stdin(cli, shop):
         (("[1]",), "a payload is an object"),
         (("@gone.json",), "gone.json cannot be read"),
         (("ada",), "neither a JSON object nor key=value"),
-        (("{}", "to=x"), "is too much"),
+        (("{}", "to=x"), "is the whole payload; drop"),
         (("--in", "soon", "to=x"), "not understood"),
-        (("--at", "someday", "to=x"), "is no instant"),
-        (("--in", "1m", "--at", "18:00"), "exclude each other"),
+        (("--at", "someday", "to=x"), "is not a time"),
+        (("--in", "1m", "--at", "18:00"), "cannot be combined"),
         (("--timeout", "1m"), "--wait"),
         (("--priority", "urgent"), "low"),
     ],
@@ -139,7 +139,7 @@ def test_a_store_that_is_missing_is_made_where_that_is_asked_for(cli, shop):
         (("trigger", "send-mail", "to=x", "--key", ""), 2, "key='' is empty; give a text, or leave key= out"),
         (("trigger", "send-mail", "to=x", "--key", "x" * 501), 2, "has 501 characters; allowed are 500"),
         (("trigger", "send-mail", "to=x", "--in", "200000d"), 2, "is no usable duration"),
-        (("trigger", "send-mail", "to=x", "--at", "0001-01-01T00:00+14:00"), 2, "is no instant"),
+        (("trigger", "send-mail", "to=x", "--at", "0001-01-01T00:00+14:00"), 2, "is not a time"),
         (("disable", "send-mail", "--reason", "x" * 2001), 2, "has 2,001 characters; allowed are 2,000"),
         (("cancel", "0"), 4, "no run 0 is stored"),
         (("prune", "--older-than", "99999999d", "--yes"), 2, "is no usable duration"),
@@ -170,6 +170,6 @@ def test_a_run_that_waits_until_a_broken_worker_has_been_probed_says_so(cli, tmp
     forced = cli("trigger", "send", "--force", "--store", store)
 
     assert (waits.code, waits.out) == (0, "2\n")
-    assert "send is disabled by auto" in waits.err
-    assert "triggers are accepted and wait for a probe" in waits.err
+    assert "send is disabled automatically" in waits.err
+    assert "triggers are accepted and wait for a test run" in waits.err
     assert (forced.code, forced.err) == (0, "")

@@ -94,7 +94,7 @@ def test_doctor_names_them_and_sets_them_aside(cli, spoiled):
     assert {row["table"] for row in moved} == {"run", "history", "dead_letter", "event", "worker", "record"}
     assert [each for each in after.json["findings"] if each["about"] == "unreadable"] == []
     assert [each["text"] for each in after.json["findings"] if each["about"] == "set aside"] == [
-        f"{len(moved)} rows lie in the table set_aside, the last by ada"
+        f"{len(moved)} rows in the table set_aside, the last moved there by ada"
     ]
     assert "nothing was set aside" in again.err
     assert json.dumps(moved)

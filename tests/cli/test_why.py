@@ -16,7 +16,7 @@ def test_what_holds_is_named_with_gate_thing_fact_and_the_exit_code(cli, shop):
     assert "does not start because" in found.out
     assert "disabled by ada" in found.out
     assert "stocktaking" in found.out
-    assert found.out.splitlines()[-1].startswith("earliest:")
+    assert found.out.splitlines()[-1].startswith("starts at the earliest:")
 
 
 def test_json_has_the_gates_the_sentences_and_the_instants(cli, shop):
@@ -44,7 +44,7 @@ def test_when_nothing_waits_it_says_what_makes_the_next_run(cli, shop):
     found = cli("why", "send-mail")
 
     assert found.code == 0
-    assert "nothing waits; it runs when it is triggered" in found.out
+    assert "no pending runs; it runs only when triggered" in found.out
     assert "it runs after process-data" in cli("why", "report").out
 
 

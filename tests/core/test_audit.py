@@ -58,18 +58,27 @@ def test_what_is_as_it_was_sealed_is_proven():
     assert (verdict.rows, verdict.proven, verdict.proven_to, verdict.unsealed) == (7, 6, 12, 1)
     assert verdict.head == SEALS[-1]
     assert [limit.partition(":")[0] for limit in verdict.limits] == [
-        "1 row is above the last seal",
-        "whether rows were cut off the end cannot be seen in the store",
+        "1 row is newer than the last seal",
+        "the store alone cannot show whether rows were cut off its end",
     ]
 
 
 FORGERIES = {
-    "edited": ([*ROWS[:3], a_row(8, "somebody else did it"), *ROWS[4:]], "as many rows, but others"),
+    "edited": (
+        [*ROWS[:3], a_row(8, "somebody else did it"), *ROWS[4:]],
+        "the number of rows is right, but not their content",
+    ),
     "deleted": ([*ROWS[:3], *ROWS[4:]], "1 row missing"),
     "two deleted": ([*ROWS[:3], ROWS[5]], "2 rows missing"),
     "inserted": ([*ROWS[:4], ROWS[4], a_row(10), ROWS[5]], "1 row too many"),
-    "swapped": ([*ROWS[:3], replace(ROWS[4], id=8), replace(ROWS[3], id=9), ROWS[5]], "as many rows, but others"),
-    "at another instant": ([*ROWS[:3], replace(ROWS[3], at_us=1), *ROWS[4:]], "as many rows, but others"),
+    "swapped": (
+        [*ROWS[:3], replace(ROWS[4], id=8), replace(ROWS[3], id=9), ROWS[5]],
+        "the number of rows is right, but not their content",
+    ),
+    "at another instant": (
+        [*ROWS[:3], replace(ROWS[3], at_us=1), *ROWS[4:]],
+        "the number of rows is right, but not their content",
+    ),
     "the last one deleted": (ROWS[:5], "1 row missing"),
 }
 
@@ -115,7 +124,7 @@ def test_a_key_that_was_replaced_is_said_and_proves_nothing():
     verdict = judged(ROWS, sealed(ROWS, 6, key=OTHER))
 
     assert (verdict.holds, verdict.is_proven, verdict.proven) == (True, False, 0)
-    assert verdict.limits[0] == f"rows up to 12 are sealed with the key {OTHER.id}, which is not here"
+    assert verdict.limits[0] == f"rows up to 12 are sealed with key {OTHER.id}, which this process does not have"
 
 
 def test_a_head_that_was_kept_elsewhere_shows_a_replaced_key():

@@ -56,7 +56,7 @@ class TestDisabling:
 
         assert world.workers["a"].disabled == Disabled(
             by="auto",
-            reason="5 runs in a row died, the last one run 7: ValueError: boom",
+            reason="5 runs failed in a row (last: #7): ValueError: boom",
             since=NOON,
             error=Error("ValueError", "boom"),
             run=7,
@@ -367,7 +367,7 @@ class TestAccepting:
     @pytest.mark.parametrize(
         ("worker", "said"),
         [
-            (a_worker(disabled=AUTO), "; triggers are accepted and wait for a probe at 12:00:00 UTC"),
+            (a_worker(disabled=AUTO), "; triggers are accepted and wait for a test run at 2026-06-01 12:00:00 UTC"),
             (
                 a_worker(disabled=replace(AUTO, probation_until=None)),
                 "; triggers are accepted and wait until it is enabled",

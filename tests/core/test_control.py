@@ -67,11 +67,11 @@ class TestTrigger:
         assert (run.give_up_at, run.deadline_at) == (None, None)
 
     def test_an_unknown_worker_is_refused_with_the_nearest_name(self):
-        with pytest.raises(UnknownWorker, match="no worker named 'bakup' is stored or declared; did you mean 'backup'"):
+        with pytest.raises(UnknownWorker, match="there is no worker named 'bakup'; did you mean 'backup'"):
             a_snapshot(workers=[a_worker("backup")]).trigger("bakup")
 
     def test_too_large_a_payload_is_refused(self):
-        with pytest.raises(WrongPayload, match="has 11 bytes, 10 are allowed"):
+        with pytest.raises(WrongPayload, match="has 11 bytes, the limit is 10"):
             a_world(max_payload_bytes=10).trigger("a", payload=b"x" * 11, digest="abc")
 
     def test_a_disabled_worker_refuses_new_ones(self):
@@ -302,7 +302,7 @@ class TestForget:
         ]
 
     def test_not_while_a_live_node_declares_it(self):
-        with pytest.raises(NotAllowed, match="'a' is declared by node host:n1; stop or redeploy it first"):
+        with pytest.raises(NotAllowed, match="'a' is still registered by node host:n1; stop or redeploy it first"):
             a_world().does(control.forget, name="a", live=["n1"], by="ada")
 
     def test_not_while_a_run_of_it_runs(self):
@@ -333,7 +333,7 @@ class TestDrain:
         assert control.drain(world, NOON, wanted="host:n1", by="ada") == (NOTHING, drained)
 
     def test_an_unknown_node_is_refused(self):
-        with pytest.raises(UnknownNode, match="no node 'n9' is known; known: host:n1"):
+        with pytest.raises(UnknownNode, match="there is no node 'n9'; known: host:n1"):
             control.drain(a_world(), NOON, wanted="n9", by="ada")
 
     def test_one_whose_row_cannot_be_read_is_refused(self):
@@ -344,7 +344,7 @@ class TestDrain:
     def test_a_name_that_several_have_is_refused_with_their_ids(self):
         world = a_snapshot(nodes=[a_node("n1", name="web"), a_node("n2", name="web")])
 
-        with pytest.raises(UnknownNode, match="several nodes; give the id of one: n1, n2"):
+        with pytest.raises(UnknownNode, match="give the id of one: n1, n2"):
             control.drain(world, NOON, wanted="web", by="ada")
 
 

@@ -95,7 +95,7 @@ class TestDeadLetters:
         world = a_snapshot(a_run(attempt=1, deadline_at=NOON, give_up_at=NOON))
         world.does(expire, run=world.pending()[0])
 
-        assert world.ended[1].error.message == "its deadline 2026-06-01T12:00:00+00:00 passed"
+        assert world.ended[1].error.message == "its deadline 2026-06-01T12:00:00+00:00 has passed"
 
     def test_an_expired_occurrence_has_taken_up_what_passed(self):
         """D7, O2"""
@@ -229,7 +229,7 @@ class TestReplay:
     def test_a_run_that_is_no_dead_letter_is_refused(self):
         world = a_snapshot(a_run(id=7, status=Status.SUCCEEDED))
 
-        with pytest.raises(NotAllowed, match="run 7 of 'a' is no dead letter"):
+        with pytest.raises(NotAllowed, match="run 7 of 'a' is not a dead letter"):
             world.does(control.replay, run_id=7, by="ada")
 
     def test_an_unknown_run_is_refused(self):

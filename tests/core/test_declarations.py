@@ -320,14 +320,14 @@ class TestChoosing:
 
     def test_who_cannot_be_chosen_is_said(self):
         world, old, _ = self.a_world()
-        with pytest.raises(NotAllowed, match="does not live any more; start that code again"):
+        with pytest.raises(NotAllowed, match="is no longer live; start that code again"):
             self.prefer(world, "n1", live=("n2",))
-        with pytest.raises(UnknownNode, match="no node 'n9' is known"):
+        with pytest.raises(UnknownNode, match="there is no node 'n9'"):
             self.prefer(world, "n9")
         with pytest.raises(UnknownWorker):
             self.prefer(world, "n1", worker="b")
         world.nodes["n1"] = replace(old, mode=NodeMode.DRAINING)
-        with pytest.raises(NotAllowed, match="starts nothing more"):
+        with pytest.raises(NotAllowed, match="starts no more runs"):
             self.prefer(world, "n1")
 
     def test_why_names_the_process_to_stop(self):
@@ -338,8 +338,8 @@ class TestChoosing:
         [other] = declared_otherwise(world, "a", {"n1", "n2"})
 
         assert str(other) == (
-            "node host:n1 (code 1.0) declares it otherwise than what holds, first seen at 2026-06-01 12:00:00 UTC; "
-            "stop its process 4711 on web-1, or choose what it declares: shiftboss prefer host:n1"
+            "node host:n1 (code 1.0) has another declaration than the one in force, first seen at 2026-06-01 12:00:00 "
+            "UTC; stop its process 4711 on web-1, or use its declaration: shiftboss prefer host:n1"
         )
         assert world.why(world.pending()[0]).declared_otherwise == (other,)
         assert declared_otherwise(world, "a", {"n2"}) == ()

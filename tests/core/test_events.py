@@ -35,19 +35,19 @@ EXAMPLES = [  # an event; its severity; with what its line in the log begins (No
         ev.AttemptEnded(**RUN, error=BOOM, retry_at=after(9)),
         "warning",
         "mail run 7 ",
-        "attempt 1 failed (error: ValueError: boom); it is tried again at 2026-06-01 12:00:09 UTC",
+        "attempt 1 failed (error: ValueError: boom); next attempt at 2026-06-01 12:00:09 UTC",
     ),
     (
         ev.AttemptEnded(**RUN, cause=Cause.INTERRUPTED),
         "info",
         "mail run 7 ",
-        "attempt 1 was cut short; it is due again",
+        "attempt 1 was interrupted; the run is due again",
     ),
     (
         ev.RunEnded(**RUN, status=Status.DEAD, cause=Cause.ERROR, error=BOOM),
         "error",
         "mail run 7 ",
-        "is dead (error: ValueError: boom); it waits as a dead letter",
+        "is dead (error: ValueError: boom); kept as a dead letter",
     ),
     (ev.RunEnded(**RUN, duration_s=0.25), "success", "mail run 7 ", "succeeded after 250 ms"),
     (ev.RunEnded(**RUN, status=Status.CANCELLED), "info", "mail run 7 ", "cancelled after under 1 ms"),
@@ -67,13 +67,13 @@ EXAMPLES = [  # an event; its severity; with what its line in the log begins (No
         ev.RunRescued(**RUN, lost_node="n1"),
         "warning",
         "mail run 7 ",
-        "was rescued from node n1, which was given up; due once it can",
+        "was rescued from node n1, which was lost; due once it can",
     ),
     (
         ev.StaleReport(at=NOON, run=7, fence=12),
         "warning",
         "run 7 ",
-        "got a late report, which changed nothing: its claim (number 12) was over",
+        "got a late report, which was ignored: its claim (number 12) had ended",
     ),
     (ev.DeadLettered(**RUN, error=BOOM), "error", None, "became a dead letter (error: ValueError: boom)"),
     (ev.WorkerDeclared(**WORKER), "info", "mail ", "registered (new)"),
@@ -88,7 +88,7 @@ EXAMPLES = [  # an event; its severity; with what its line in the log begins (No
         ev.WorkerDisabled(**RUN, by="auto", reason="5 runs failed in a row", accepts=True, probe_at=NOON),
         "error",
         "mail ",
-        "disabled automatically: 5 runs failed in a row; next test call at 2026-06-01 12:00:00 "
+        "disabled automatically: 5 runs failed in a row; next test run at 2026-06-01 12:00:00 "
         "UTC; triggers are accepted and wait",
     ),
     (ev.WorkerEnabled(**WORKER, by="ada"), "success", "mail ", "enabled by ada"),
@@ -108,20 +108,20 @@ EXAMPLES = [  # an event; its severity; with what its line in the log begins (No
         ev.NodeLeft(at=NOON, name="n1", lost=True),
         "warning",
         "",
-        "node n1 was given up: its process is gone, or its lease has ended; its runs are rescued",
+        "node n1 was lost: its process has ended, or its lease has expired; its runs are rescued",
     ),
     (
         ev.NodeShedding(at=NOON, level="low", reason="short of memory"),
         "warning",
         "",
-        "load shedding: low runs are held back until it is over; short of memory",
+        "load shedding: low priority runs are held until it ends; short of memory",
     ),
     (ev.NodeShedding(at=NOON, level="nothing"), "warning", "", "load shedding ended: all runs may start again"),
     (
         ev.NodeFrozen(at=NOON, name="n1", seconds=15.4, bodies="mail run 7"),
         "warning",
         "",
-        "node n1 stood still for 15 s: a function kept the interpreter's lock, or its process was "
+        "node n1 was frozen for 15 s: a function held the interpreter's lock (GIL), or its process was "
         "stopped; running there: mail run 7; executor='process' isolates such functions",
     ),
     (
@@ -134,14 +134,14 @@ EXAMPLES = [  # an event; its severity; with what its line in the log begins (No
         ev.StoreRestored(at=NOON, reason="an older file"),
         "warning",
         "",
-        "the store lost a part of its past, or may have: an older file; all is read anew, and live "
+        "the store lost a part of its past, or may have: an older file; everything is read again, and live "
         "nodes register again",
     ),
     (
         ev.NodeDrained(at=NOON, drained=1, interrupted=2, waiting=3, lost=4),
         "info",
         "",
-        "drained 1, interrupted 2, waiting 3, lost 4",
+        "drained 1, interrupted 2, pending 3, lost 4",
     ),
     (ev.UnreadableEvent(at=NOON, reason="torn"), "warning", None, "an event that cannot be read: torn"),
 ]

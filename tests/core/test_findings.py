@@ -51,7 +51,9 @@ class TestStarving:
         (finding,) = findings([pump, report])
 
         assert (finding.severity, finding.rule, finding.worker) == (Severity.WARNING, "P2", "report")
-        assert finding.message == ("it cannot run beside 'pump', which is critical and never idle: it will never start")
+        assert finding.message == (
+            "it cannot run at the same time as 'pump', which is critical and never idle: it will never start"
+        )
 
     def test_a_resource_shuts_out_as_well(self):
         pump = a_definition("pump", priority="critical", uses={"db": 2}, **self.PUMP)
@@ -65,7 +67,7 @@ class TestStarving:
         report = a_definition("report", every=60.0, blocks=("sync",))
 
         assert [f.message for f in findings([sync, report])] == [
-            "it cannot run beside 'sync', which is critical and busy 75% of the time: it starts by luck only"
+            "it cannot run at the same time as 'sync', which is critical and busy 75% of the time: it will seldom start"
         ]
 
     def test_a_lower_priority_waits_its_offset_each_time(self):
@@ -75,7 +77,7 @@ class TestStarving:
         (finding,) = findings([pump, report])
 
         assert (finding.severity, finding.rule) == (Severity.NOTE, "B4")
-        assert finding.message == "it cannot run beside 'pump', which never pauses: each run waits 540 s"
+        assert finding.message == "it cannot run at the same time as 'pump', which never pauses: each run waits 540 s"
 
     @pytest.mark.parametrize("pause_s", [0.5, 60.0])
     def test_a_pause_lets_others_in(self, pause_s):
@@ -171,7 +173,7 @@ class TestCapacity:
         workers = [a_definition(f"w{n}", every=60.0, uses={"db": 1}, health=expecting(45.0)) for n in range(3)]
 
         assert [f.message for f in findings(workers, resources={"db": 2})] == [
-            "2.2 permits of 'db' are wanted on average, and it has 2"
+            "resource 'db' has 2 concurrency slots, but 2.2 are needed on average"
         ]
         assert found(*workers, resources={"db": 3}) == []
 
@@ -208,7 +210,7 @@ class TestWhatAnExecutorCannotGive:
         (finding,) = findings([worker], heedless={"a"})
 
         assert (finding.severity, finding.rule, finding.worker) == (Severity.WARNING, "T2", "a")
-        assert finding.message.startswith("its timeout of 30 s cannot be enforced: nobody can stop ")
+        assert finding.message.startswith("its timeout of 30 s cannot be enforced: ")
         assert "executor='process'" in finding.remedy
 
     def test_a_body_that_takes_a_context_may_heed_it_so_that_is_a_note(self):
@@ -247,7 +249,9 @@ class TestWhatAnExecutorCannotGive:
 
         (finding,) = findings([sync, a_definition("backup"), a_definition("mail")], heedless={"sync"})
 
-        assert finding.message.endswith("; until its body ends its next run, 'backup', who wants 'db' cannot start")
+        assert finding.message.endswith(
+            "; until its function returns, these cannot start: its next run, 'backup', users of 'db'"
+        )
 
     @pytest.mark.parametrize("executor", ["coroutine", "thread", "process"])
     def test_heartbeats_are_expected_of_a_body_that_cannot_beat(self, executor):
@@ -256,7 +260,9 @@ class TestWhatAnExecutorCannotGive:
         (finding,) = findings([worker], heedless={"a"})
 
         assert (finding.severity, finding.rule, finding.worker) == (Severity.WARNING, "H2", "a")
-        assert finding.message.startswith("a heartbeat is expected every 30 s, but its body takes no ctx to beat with")
+        assert finding.message.startswith(
+            "a heartbeat is expected every 30 s, but its function takes no ctx, so it cannot send one"
+        )
         assert found(worker) == []
 
     @pytest.mark.parametrize("limit_s", [60.0, None])
@@ -270,8 +276,11 @@ class TestWhatAnExecutorCannotGive:
 
         assert found(*workers, slots_of={"process": 3, "command": 1}) == []
         (finding,) = findings(workers, slots_of={"process": 2})
-        assert finding.message == "2.4 process slots are busy on average by what runs by itself, and a node has 2"
-        assert finding.remedy.endswith("(process_slots)")
+        assert (
+            finding.message
+            == "scheduled and continuous workers keep 2.4 process slots busy on average, but a node has 2"
+        )
+        assert finding.remedy.endswith("process_slots")
 
 
 def test_warnings_come_first_and_then_the_order_of_declaration():
@@ -298,7 +307,7 @@ class TestSteps:
         (finding,) = findings([a_definition("a", cron=cron, timeout_s=1.0)])
 
         assert (finding.severity, finding.rule) == (Severity.NOTE, "O3")
-        assert f"its last step is {last} and not" in finding.message
+        assert f"the last step is {last}, not" in finding.message
         assert f'every="{every}"' in finding.remedy
 
     @pytest.mark.parametrize("cron", ["*/15 * * * *", "0 */6 * * *", "0 0 1,15 * *", "0 8-18/2 * * MON-FRI", "@daily"])

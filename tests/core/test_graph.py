@@ -133,7 +133,7 @@ class TestCheck:
         [({"depends_on": ["x"]}, "depends_on"), ({"after": ("x",)}, "after"), ({"blocks": ("x",)}, "blocks")],
     )
     def test_an_unknown_name(self, fields, word):
-        assert self.refused(a_definition("a", **fields)) == f"worker 'a': {word} names 'x', unknown; known: a"
+        assert self.refused(a_definition("a", **fields)) == f"worker 'a': {word} names 'x', which is unknown; known: a"
 
     def test_an_unknown_tag(self):
         said = self.refused(a_definition("a", blocks=("tag:bd",)), a_definition("b", tags=("db",)))
@@ -143,8 +143,8 @@ class TestCheck:
     @pytest.mark.parametrize(
         ("fields", "remedy"),
         [
-            ({"depends_on": ["a"]}, "depends_on names itself; that could never run"),
-            ({"after": ("a",)}, "after names itself; that could never run"),
+            ({"depends_on": ["a"]}, "depends_on names itself; it could never run"),
+            ({"after": ("a",)}, "after names itself; it could never run"),
             ({"blocks": ("a",)}, "blocks names itself; use concurrency=1 instead"),
         ],
     )
@@ -159,7 +159,7 @@ class TestCheck:
 
     def test_more_permits_than_there_are(self):
         assert self.refused(a_definition("a", uses={"db": 3}), resources={"db": 2}) == (
-            "worker 'a' uses 3 permits of 'db', which has only 2: it could never run"
+            "worker 'a' uses 3 concurrency slots of 'db', which has only 2: it could never run"
         )
 
     def test_a_cycle_over_depends_on_and_after_with_its_path(self):
@@ -174,7 +174,8 @@ class TestCheck:
                 resources={},
             )
         assert str(caught.value) == (
-            "depends_on and after form a cycle: a → b → c → a; none of these could ever start. Remove one edge"
+            "depends_on and after form a cycle: a → b → c → a; none of these could ever start; "
+            "remove one of these edges"
         )
 
     def test_a_diamond_is_no_cycle(self):

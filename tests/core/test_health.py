@@ -59,11 +59,11 @@ class TestStatus:
     @pytest.mark.parametrize(
         ("node", "said"),
         [
-            (a_node("n1", "other"), "no live node declares it"),
-            (a_node("n1", "a", mode=NodeMode.CLIENT), "no live node declares it"),
+            (a_node("n1", "other"), "no live node runs it"),
+            (a_node("n1", "a", mode=NodeMode.CLIENT), "no live node runs it"),
             (
                 replace(a_node("n1"), workers={"a": "x: int"}),
-                "every live node that declares it declares other parameters than the declaration that holds",
+                "the live nodes that run it declare other parameters than the declaration in force",
             ),
         ],
     )
@@ -79,7 +79,7 @@ class TestStatus:
 
         assert health.status is Health.DEGRADED
         assert [(reason.fact, reason.text) for reason in health.reasons] == [
-            ("draining", "every live node that could run it is shutting down")
+            ("draining", "every live node that could run it is draining")
         ]
         assert beside.status is Health.HEALTHY
 
@@ -117,7 +117,7 @@ class TestAttempts:
         health = judge(record=a_record(ok=True, ring=ring(93, 7)))
 
         assert health.reasons == (
-            HealthReason(Health.DEGRADED, "failure_rate", "7 of its last 100 attempts failed (7%)", "a"),
+            HealthReason(Health.DEGRADED, "failure_rate", "7 of the last 100 attempts failed (7%)", "a"),
         )
 
     @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ class TestTroubles:
         health = judge(a_run(status=RUNNING, zombie_since=at("11:59")))
 
         assert [str(reason) for reason in health.reasons] == [
-            "a: run 1 is a zombie: it timed out, but its body still runs"
+            "a: run 1 timed out but its code is still running (zombie)"
         ]
 
 
@@ -276,7 +276,7 @@ class TestSystem:
         assert well.status is Health.HEALTHY
         assert health.status is Health.DEGRADED
         assert [str(reason) for reason in health.reasons] == [
-            "10001 dead letters are open, more than 10000, most of 'a': replay, resolve or discard them"
+            "10001 open dead letters (threshold 10000), most of them of 'a': replay, resolve or discard them"
         ]
 
     def test_what_a_power_cut_may_take_is_said_and_makes_nothing_worse(self):
@@ -286,7 +286,7 @@ class TestSystem:
 
         assert whole.status is Health.HEALTHY
         assert [(reason.fact, reason.severity) for reason in whole.reasons] == [("durability", "healthy")]
-        assert "durability='process' on host:n1: a power cut may take the last commits" in str(whole.reasons[0])
+        assert "durability='process' on host:n1: a power cut may lose the last commits" in str(whole.reasons[0])
 
     def test_a_node_that_sheds_degrades(self):
         """H4"""
@@ -295,7 +295,7 @@ class TestSystem:
 
         assert health.status is Health.DEGRADED
         assert [str(reason) for reason in health.reasons] == [
-            "node host:n1 holds back low runs: 92% of the memory is in use"
+            "node host:n1 sheds load: low priority runs are held (92% of the memory is in use)"
         ]
 
 
@@ -324,8 +324,8 @@ class TestSilentNodes:
         trouble, _ = self.silent(a_node("n1", lease_until_s=114.0), a_node("n2", lease_until_s=101.0))
 
         assert str(trouble) == (
-            "the store seems to take no work: no live node has renewed its lease for more than 15 s, so they stand "
-            "still or cannot write"
+            "the store seems to take no work: no live node has renewed its lease for more than 15 s: they are frozen "
+            "or cannot write"
         )
 
     def test_a_client_that_holds_no_lease_for_long_says_nothing(self):

@@ -217,7 +217,9 @@ class TestRefusal:
         assert world.events == []
 
     def test_an_unknown_name_is_refused_with_the_nearest(self):
-        with pytest.raises(ConfigurationError, match="'b': depends_on names 'fetsh', unknown; did you mean 'fetch'"):
+        with pytest.raises(
+            ConfigurationError, match="'b': depends_on names 'fetsh', which is unknown; did you mean 'fetch'"
+        ):
             a_snapshot(workers=[a_worker("fetch")]).declare(a_definition("b", depends_on=["fetsh"]))
 
     def test_a_stored_worker_is_known(self):
@@ -239,5 +241,5 @@ class TestRefusal:
 
     def test_more_than_a_resource_has_is_refused(self):
         """B9"""
-        with pytest.raises(ConfigurationError, match="'b' uses 2 permits of 'db', which has only 1"):
+        with pytest.raises(ConfigurationError, match="'b' uses 2 concurrency slots of 'db', which has only 1"):
             a_snapshot().declare(a_definition("b", uses={"db": 2}), resources={"db": 1})

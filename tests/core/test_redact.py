@@ -237,7 +237,7 @@ def test_a_value_of_several_lines_is_found_line_by_line():
 def test_a_value_that_was_cut_is_found_before_the_cut():
     knowing = mask.knowing(["correct horse battery"])
 
-    assert knowing.text("it does not take 'correct ho… (str)") == "it does not take '[redacted]… (str)"
+    assert knowing.text("it does not accept 'correct ho… (str)") == "it does not accept '[redacted]… (str)"
     assert knowing.text("correct horse ba...") == "[redacted]..."
     assert knowing.text("ends with correct horse") == "ends with [redacted]"
 

@@ -65,16 +65,16 @@ class TestRescue:
         ]
 
         assert said == [
-            "the lease of node host:n1 ended: its process ended, stood still, or was cut off from the store",
+            "the lease of node host:n1 expired: its process ended, froze, or lost contact with the store",
             "node host:n1 ended without handing the run back",
         ]
 
     @pytest.mark.parametrize(
         ("ends", "said"),
         [
-            ((True,) * 5, "it seems to end its process"),
-            ((False,) * 5, "each time a lease ended, of a node that stood still"),
-            ((True, False, True, False, True), "2 of these times a lease ended"),
+            ((True,) * 5, "it seems to crash its process"),
+            ((False,) * 5, "each time the lease of its node expired"),
+            ((True, False, True, False, True), "2 of these times the lease of its node expired"),
         ],
     )
     def test_a_loop_of_rescues_does_not_blame_the_body_for_a_network(self, ends, said):

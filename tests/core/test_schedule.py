@@ -85,7 +85,7 @@ def test_an_interval_is_asked_with_its_anchor():
 
 @pytest.mark.parametrize("every_s", [0.0, -1.0, 0.009, float("nan"), float("inf"), 4e9])
 def test_an_interval_outside_its_bounds_is_refused(every_s: float):
-    with pytest.raises(ConfigurationError, match=r"every=.* s cannot be kept; use 0\.01 s to 100 years"):
+    with pytest.raises(ConfigurationError, match=r"every=.* s is out of range; use 0\.01 s to 100 years"):
         Every(every_s)
 
 
@@ -669,7 +669,7 @@ def test_clock_changes_of_an_unknown_zone_are_refused():
 )  # fmt: skip
 def test_a_step_that_never_comes_is_refused_where_it_is_declared(expression):
     """O3: a store of an older version may hold one, so the schedule itself takes it."""
-    with pytest.raises(ConfigurationError, match="so it never comes; "):
+    with pytest.raises(ConfigurationError, match="so only the first value fires; "):
         cron_expression(expression, name="cron")
     if not expression.startswith("0,"):
         assert Cron(expression)
@@ -703,7 +703,7 @@ def test_a_zone_is_taken_by_its_name_or_as_an_object_that_has_one():
 def test_a_fixed_offset_is_refused_with_its_name():
     with pytest.raises(ConfigurationError, match=r"timezone=.* write timezone='Etc/GMT-2'"):
         timezone_name(timezone(timedelta(hours=2)), name="timezone")
-    with pytest.raises(ConfigurationError, match=r"give the IANA name of its place"):
+    with pytest.raises(ConfigurationError, match=r"give an IANA name"):
         timezone_name(timezone(timedelta(hours=5, minutes=30)), name="timezone")
     assert NOON.astimezone(ZoneInfo("Etc/GMT-2")).hour == 14
 

@@ -487,7 +487,7 @@ class TestCrashes:
 
         error = world.ended[1].error
         assert error.type == "shiftboss.ChildDied"
-        assert error.message == "its body ended its process 2 times in a row; the last: exit code 1"
+        assert error.message == "the function crashed its process 2 times in a row; the last time: exit code 1"
 
     def test_at_most_once_is_dead_as_lost(self):
         """C7"""

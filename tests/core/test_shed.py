@@ -10,9 +10,9 @@ from shiftboss.core.shed import Pressures, Shedding, shed
 NOTHING, LOW, NORMAL = Shed.NOTHING, Shed.LOW, Shed.NORMAL
 CALM = Pressures()
 LATE, FULL, SLOW = Pressures(loop_lag_s=0.25), Pressures(memory_share=0.91), Pressures(store_s=1.5)
-SHORT_OF_LOOP = "event loop time (the loop was late by 0.25 s, the limit is 0.10 s)"
+SHORT_OF_LOOP = "event loop time (the event loop was late by 0.25 s, the limit is 0.10 s)"
 SHORT_OF_MEMORY = "memory (91% is in use, the limit is 90%)"
-SHORT_OF_STORE = "store speed (a turn with the store took 1.50 s, the limit is 0.50 s)"
+SHORT_OF_STORE = "store speed (a transaction took 1.50 s, the limit is 0.50 s)"
 
 
 def after(*pressures: Pressures) -> Shedding:
@@ -80,7 +80,7 @@ class TestLevels:
             shedding = shed(shedding, Pressures(loop_lag_s=lag_s))
             seen.append((shedding.level, shedding.reason))
 
-        assert seen == [(LOW, "short of event loop time (the loop was late by 0.11 s, the limit is 0.10 s)")] * 6
+        assert seen == [(LOW, "short of event loop time (the event loop was late by 0.11 s, the limit is 0.10 s)")] * 6
 
     def test_what_never_reached_its_limit_keeps_nothing_up(self):
         """Memory at 86 % would keep a level that it had entered; a slow turn has entered this one."""
@@ -119,4 +119,4 @@ class TestReasons:
         back = after(worst, worst, Pressures(memory_share=0.7))
 
         assert back.level is LOW
-        assert back.reason == "was short of store speed (a turn with the store took 2.50 s, the limit is 2.00 s)"
+        assert back.reason == "was short of store speed (a transaction took 2.50 s, the limit is 2.00 s)"

@@ -123,7 +123,7 @@ def test_why_of_the_row_itself_says_that_it_cannot_be_read():
     world = a_snapshot(run)
 
     assert [str(hold) for hold in world.why(run).holds] == [
-        "run 1 of a cannot be read (?); look: shiftboss doctor; then: shiftboss doctor --set-aside"
+        "run 1 of a cannot be read (?); see: shiftboss doctor; then: shiftboss doctor --set-aside"
     ]
 
 

@@ -67,7 +67,7 @@ def test_a_backup_is_a_sound_copy_of_what_is_committed_while_others_write(archiv
     [copy] = COPIES.iterdir()
     assert (code, samples_in(copy)) == (0, 3)
     assert out == f"{copy.name}: {copy.stat().st_size:,} bytes, 1 kept\n"
-    assert err == "shiftboss-demo/observatory.db is copied and sound\n"
+    assert err == "shiftboss-demo/observatory.db copied and verified\n"
 
 
 def test_the_newest_backups_are_kept_and_nothing_that_is_none(archive):
@@ -81,7 +81,7 @@ def test_the_newest_backups_are_kept_and_nothing_that_is_none(archive):
     new = out.partition(":")[0]
     assert code == 0
     assert sorted(each.name for each in COPIES.iterdir()) == sorted(["notes.txt", *names[-4:], new])
-    assert err.splitlines()[1:] == [f"{name} is removed" for name in names[:3]]
+    assert err.splitlines()[1:] == [f"{name} removed" for name in names[:3]]
 
 
 def test_a_backup_that_is_killed_leaves_no_half_copy_and_the_next_one_tidies_up(archive):
@@ -111,7 +111,7 @@ def test_two_backups_at_once_or_a_locked_file_mean_try_again(archive, monkeypatc
         owner.execute("DELETE FROM sample")
         assert backup.main() == 75
 
-    assert capsys.readouterr().err.count("no backup of shiftboss-demo/observatory.db: ") == 2
+    assert capsys.readouterr().err.count("backup of shiftboss-demo/observatory.db failed: ") == 2
     assert backup.main() == 0
 
 
@@ -119,7 +119,7 @@ def test_a_backup_of_nothing_fails_for_good_and_makes_nothing(archive):
     code, out, err = back_up(Path("elsewhere.db"))
 
     assert (code, out) == (1, "")
-    assert err == "no backup of elsewhere.db: unable to open database file\n"
+    assert err == "backup of elsewhere.db failed: unable to open database file\n"
     assert not os.path.exists("elsewhere.db")
     assert list(COPIES.glob("*.db")) == []
 
@@ -144,7 +144,7 @@ async def test_the_worker_tries_again_while_another_backup_is_under_way(archive)
         event = await asyncio.wait_for(failed, PATIENCE_S)
         ended = await run.wait(timeout=PATIENCE_S)
 
-    assert event.error.message.startswith("exit code 75: no backup of shiftboss-demo/observatory.db: ")
+    assert event.error.message.startswith("exit code 75: backup of shiftboss-demo/observatory.db failed: ")
     assert (ended.status, ended.attempt) == (Status.SUCCEEDED, 2)
     assert len(list(COPIES.glob("*.db"))) == 1
 

@@ -61,7 +61,7 @@ def test_a_turn_that_lasts_longer_than_three_seconds_is_trouble_until_it_is_over
     clock.advance(3.0)
     assert contact.trouble is None
     clock.advance(0.1)
-    assert contact.trouble == StoreTrouble("a turn with it has lasted longer than 3 s", fact=DOES_NOT_ANSWER)
+    assert contact.trouble == StoreTrouble("a transaction has taken longer than 3 s", fact=DOES_NOT_ANSWER)
     assert not contact.has_failed
     contact.answered()
     assert contact.trouble is None
@@ -142,14 +142,14 @@ def test_its_beginning_and_its_end_are_logged_once_each(contact, store, clock, c
     contact.tell()
 
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("ERROR", f"{SLOW}; nothing new starts, and it is tried again"),
-        ("WARNING", "the store answers again; work goes on"),
-        ("ERROR", f"{FULL}; nothing new starts, and it is tried again"),
-        ("WARNING", "the store takes new work again; work goes on"),
+        ("ERROR", f"{SLOW}; no new runs start until it works again"),
+        ("WARNING", "the store answers again; runs start again"),
+        ("ERROR", f"{FULL}; no new runs start until it works again"),
+        ("WARNING", "the store accepts new work again; runs start again"),
     ]
 
 
-SLOW = StoreTrouble("a turn with it has lasted longer than 3 s", fact=DOES_NOT_ANSWER)
+SLOW = StoreTrouble("a transaction has taken longer than 3 s", fact=DOES_NOT_ANSWER)
 FULL = StoreTrouble("the disk is full")
 
 

@@ -159,7 +159,7 @@ def test_while_the_store_is_away_they_wait_and_what_was_committed_before_is_told
 
     assert [start.run.id for start in turn.starts] == [answer.value.id]
     assert ([str(error) for error in turn.put_off], turn.again, turn.claims_read) == (["away"], True, True)
-    assert "triggers within callers' transactions wait to be picked up: away; tried again in 1 s" in caplog.text
+    assert "triggers committed in callers' transactions cannot be picked up: away; retrying in 1 s" in caplog.text
     assert arrivals.world.cycle._arrivals_limit == 500
     for _ in range(12):
         arrivals.world.clock.advance(1)

@@ -552,7 +552,7 @@ def test_one_whose_key_is_here_and_that_is_damaged_is_held_with_the_reason(caplo
         clock.advance(5)
         assert world.turn().starts == []
         assert list(world.cycle.snapshot.undecodable) == [answer.value.id]
-        assert f"run {answer.value.id} of mail is held: its payload is " in caplog.text
+        assert f"run {answer.value.id} of mail is held because its payload is " in caplog.text
         assert world.turn().starts == []
     finally:
         Rot.decode = decode

@@ -144,7 +144,7 @@ def test_what_is_refused_is_said_and_tried_again_after_a_lease(fleet, monkeypatc
 
     assert AGAIN_S == 30.0
     assert caplog.messages == [
-        "what this node declares should hold now, and cannot: job and mail wait for each other; tried again in 30 s"
+        "this node's declarations should apply now but cannot: job and mail wait for each other; retrying in 30 s"
     ]
     fleet.world.nodes["n1"] = first = replace(first, lease_until_s=1000.0)
     fleet.clock.advance(29.9)

@@ -378,7 +378,7 @@ def test_a_turn_that_lasts_is_trouble_before_it_has_failed(one, monkeypatch):
     monkeypatch.setattr(one.engine._cycle, "turn", slowly)
     one.step()
 
-    assert seen == ["a turn with it has lasted longer than 3 s"]
+    assert seen == ["a transaction has taken longer than 3 s"]
     assert one.engine.trouble is None
 
 
@@ -392,7 +392,7 @@ def test_a_mistake_of_ours_is_said_and_the_turn_is_tried_again(one, monkeypatch,
     monkeypatch.setattr(one.engine._cycle, "turn", broken)
     answer = one.trigger()
     one.step()
-    assert "a turn failed on a mistake of ours" in caplog.text
+    assert "a cycle failed because of a bug in shiftboss" in caplog.text
     assert "the engine failed: ours" in str(answer.error)
     assert one.engine.store_trouble().fact == "is not used"
 
@@ -462,7 +462,7 @@ def test_a_subscriber_that_fails_stops_nobody(clock, caplog):
     one.engine._subscribers.append(told.extend)
     run_id = one.running()
 
-    assert "a subscriber failed; the events are committed all the same" in caplog.text
+    assert "an on_events callback raised; the events are committed nevertheless" in caplog.text
     assert run_id in [getattr(event, "run", None) for event in told]
 
 
@@ -501,9 +501,9 @@ def test_what_a_body_raised_goes_to_the_log_with_the_events_of_its_end(one):
 def test_calls_from_its_own_thread_are_refused(one, monkeypatch):
     """They would wait for themselves."""
     monkeypatch.setattr(one.engine, "_thread", threading.current_thread())
-    with pytest.raises(NotAllowed, match="this was called in the engine's own thread"):
+    with pytest.raises(NotAllowed, match="this call came from the engine's own thread"):
         one.trigger()
-    with pytest.raises(NotAllowed, match="this was called in the engine's own thread"):
+    with pytest.raises(NotAllowed, match="this call came from the engine's own thread"):
         one.engine.watch(1, Kept())
 
 
@@ -565,7 +565,7 @@ def test_whoever_blocks_the_loop_is_logged(clock, caplog):
 
     ByHand(a_job(), clock=clock, watchdog=Loop()).enter().step()
 
-    assert "the event loop has not answered for 2.0 s: worker 'report' (run 7) blocks it" in caplog.text
+    assert "the event loop has been blocked for 2.0 s by worker 'report' (run 7)" in caplog.text
 
 
 @pytest.mark.parametrize(("limit_s", "shows"), [(0.0, False), (300.0, True)])

@@ -62,7 +62,7 @@ def test_where_no_thread_can_be_started_that_is_said(clock, monkeypatch):
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(one.engine._thread, "start", refused)
-    with pytest.raises(NotAllowed, match=r"no thread can be started here .can't start new thread., and the orch"):
+    with pytest.raises(NotAllowed, match=r"no thread can be started here .can't start new thread., but the orch"):
         one.engine.start()
 
 

@@ -169,5 +169,5 @@ def test_what_a_client_cannot_declare_there_is_said_and_it_goes_on(clock, monkey
     store.put_back(empty)
     client.step(3)
 
-    assert "refuses what this client declares: job and mail wait for each other" in caplog.text
+    assert "refuses this client's declarations: job and mail wait for each other" in caplog.text
     assert len(client.said(StoreRestored)) == 1

@@ -131,8 +131,8 @@ def test_at_its_end_it_has_left(one, caplog):
     assert one.row is None
     assert [event.node for event in one.said(NodeLeft)] == ["one"]
     assert [(event.drained, event.waiting, event.lost) for event in one.said(NodeDrained)] == [(0, 1, 0)]
-    assert "stopping; attempts in flight, waited for: 0" in caplog.text
-    assert caplog.messages[-1].startswith("stopped in 0.2 s: drained 0, interrupted 0 (requeued), waiting 1, lost 0")
+    assert "stopping; waiting for 0 running attempts" in caplog.text
+    assert caplog.messages[-1].startswith("stopped in 0.2 s: drained 0, interrupted 0 (requeued), pending 1, lost 0")
 
 
 def test_only_what_ends_after_the_stop_is_counted(one):
@@ -248,7 +248,7 @@ def test_without_the_store_it_says_what_it_could_not_write(one, caplog):
 
     assert (report.store_reached, report.unreported, report.stuck, report.exit_code) == (False, 1, 1, 75)
     assert one.stored(running).status is Status.RUNNING
-    assert "the store is away, at the end; what is still claimed is rescued later" in caplog.text
+    assert "the store is away, while stopping; runs that are still claimed are rescued later" in caplog.text
 
 
 def test_a_store_that_goes_away_in_the_last_moment_is_named(one, caplog):
@@ -261,7 +261,7 @@ def test_a_store_that_goes_away_in_the_last_moment_is_named(one, caplog):
 
     assert not one.engine._report.store_reached
     assert one.engine.trouble == "the store is away"
-    assert "the store is away, at the end" in caplog.text
+    assert "the store is away, while stopping" in caplog.text
 
 
 def test_a_run_that_the_store_does_not_know_at_the_end_is_lost(one):
@@ -285,7 +285,7 @@ def test_what_waits_for_a_body_that_lost_its_claim_is_handed_back_at_once(one, c
     one.store.gone.clear()
     one.step(3)
     assert one.hand.told == [(run_id, StopReason.LEASE)]
-    assert f"run {run_id} of job waits for a body on this node that lost its claim" in caplog.text
+    assert f"run {run_id} of job waits for an earlier attempt on this node that lost its claim" in caplog.text
     assert one.stored(run_id).status is Status.RUNNING
     one.engine.stop()
     one.step(2)
@@ -301,7 +301,7 @@ def test_an_end_that_nobody_asked_for_is_logged_once(one, caplog):
 
     assert one.engine._shutdown.requests == 1
     assert [record.getMessage() for record in caplog.records] == [
-        "the event loop was closed; this node stops, other nodes go on with its runs"
+        "the event loop was closed; this node stops, and other nodes take over its runs"
     ]
     assert one.engine._owns_process
 
@@ -354,7 +354,7 @@ def test_those_who_wait_for_a_run_learn_that_it_has_ended(clock):
     one.engine._run()
 
     assert isinstance(waiter.error, StoreUnavailable)
-    assert str(waiter.error) == "the orchestrator has stopped before it could take this in"
+    assert str(waiter.error) == "the orchestrator stopped before it could process this call"
     assert not waiter.error.maybe_stored
 
 
@@ -380,7 +380,7 @@ def test_a_mistake_that_ends_it_is_said_and_kept(clock, monkeypatch, caplog):
     with pytest.raises(ZeroDivisionError):
         one.engine._run()
 
-    assert "the engine ends on a mistake of ours" in caplog.text
+    assert "the engine stops because of a bug in shiftboss" in caplog.text
     assert (one.engine.has_failed, one.engine.trouble) == (True, "ZeroDivisionError: ours")
     assert one.engine.store_trouble().fact == "is not used, for the engine has ended"
     assert one.engine.over.done()

@@ -120,7 +120,7 @@ def test_what_waits_at_the_end_is_handed_over_and_nothing_more_is_taken_in(inbox
     inbox.put(second)
 
     assert inbox.close() == [first, second]
-    with pytest.raises(NotStarted, match="the orchestrator has stopped; start it, or open a client"):
+    with pytest.raises(NotStarted, match="the orchestrator is stopped; start it, or open a client"):
         inbox.put(late)
     assert (len(inbox), inbox.close(), len(wakes)) == (0, [], 1)
 

@@ -100,8 +100,8 @@ def test_a_freeze_is_said_once(clock: VirtualClock, kernel: Kernel, caplog: pyte
             neighbours.look(world)
 
     assert caplog.messages == [
-        "node host:frozen has been silent for 31 s although its process lives: a body may keep the interpreter's lock; "
-        "its runs are left to it for 269 s more"
+        "node host:frozen has been silent for 31 s although its process is alive: a function may be holding the "
+        "interpreter's lock (GIL); it keeps its runs for 269 s more"
     ]
 
 

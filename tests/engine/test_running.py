@@ -280,7 +280,7 @@ def test_a_start_that_was_refused_is_reported_once_as_not_begun(node):
     node.running.refuse(starts)
 
     assert [mutation.report.outcome for mutation in node.put] == [
-        Interrupted(reason="the lease ran out before the start", began=False)
+        Interrupted(reason="the lease expired before the start", began=False)
     ]
     assert node.hand.launches == []
 

@@ -190,7 +190,7 @@ def test_a_seal_that_the_store_has_lost_is_said_and_kept(audited, caplog, which)
     audited.sealing.seal()
 
     assert audited.keyring.lost == [lost]
-    assert f"the audit has lost what this machine had sealed, up to row {lost.id}" in caplog.text
+    assert f"the audit log lacks rows that this machine had sealed, up to row {lost.id}" in caplog.text
 
 
 def test_where_there_is_no_seal_at_all_the_remembered_one_is_lost(audited):

@@ -111,7 +111,7 @@ class TestReport:
 
     def test_a_quiet_end(self):
         assert str(ShutdownReport(drained=4, interrupted=1, waiting=17, duration_s=3.2)) == (
-            "stopped in 3.2 s: drained 4, interrupted 1 (requeued), waiting 17, lost 0"
+            "stopped in 3.2 s: drained 4, interrupted 1 (requeued), pending 17, lost 0"
         )
 
     @pytest.mark.parametrize(
@@ -120,21 +120,21 @@ class TestReport:
             (True, 0, "their runs are due again"),
             (True, 3, "their runs have ended"),
             (True, 1, "due again 2, ended 1"),
-            (False, 0, "their runs are rescued when this process is gone"),
+            (False, 0, "their runs are rescued when this process has ended"),
         ],
     )
     def test_a_body_that_cannot_be_stopped(self, handed_back, ended, then):
         report = ShutdownReport(stuck=3, handed_back=handed_back, stuck_ended=ended, duration_s=25.0)
 
-        assert str(report).endswith(f"waiting 0, lost 0, stuck 3 (their bodies still run; {then})")
+        assert str(report).endswith(f"pending 0, lost 0, stuck 3 (their functions are still running; {then})")
         assert report.exit_code == 1
 
     def test_without_the_store_it_claims_nothing_about_it(self):
         report = ShutdownReport(drained=1, unreported=2, store_reached=False, duration_s=25.0)
 
         assert str(report) == (
-            "stopped in 25.0 s: drained 1, interrupted 0 (requeued), unreported 2 (ended, but not stored: their runs "
-            "are rescued), and what waits is not known, for the store was out of reach"
+            "stopped in 25.0 s: drained 1, interrupted 0 (requeued), unreported 2 (ended but not stored; their runs "
+            "are rescued), pending unknown (the store was out of reach)"
         )
         assert report.exit_code == 75
 

@@ -93,8 +93,8 @@ def test_where_no_worker_runs_other_code_blocks_it(loop, clock):
 
     assert blocked == Blocked(None, None, 2.0, "")
     assert str(blocked) == (
-        "the event loop has not answered for 2.0 s: code outside of any worker blocks it; make it a plain function, "
-        "which runs in a thread, or await asyncio.to_thread(...)"
+        "the event loop has been blocked for 2.0 s by code outside any worker; make it a plain function, which "
+        "runs in a thread, or use await asyncio.to_thread(...)"
     )
 
 

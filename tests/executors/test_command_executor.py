@@ -275,7 +275,7 @@ def test_a_death_by_signal_is_named(bench):
     outcome = bench.run(command(["sh", "-c", "kill -SEGV $$"]))
 
     assert isinstance(outcome, Failed)
-    assert outcome.error.message == "ended by SIGSEGV, and nothing on stderr"
+    assert outcome.error.message == "ended by SIGSEGV, nothing on stderr"
 
 
 @pytest.mark.parametrize(
@@ -344,7 +344,7 @@ def test_an_exit_code_that_other_code_took_is_said(bench):
     outcome = attempt.outcome()
 
     assert isinstance(outcome, Failed)
-    assert "SIGTERM" in outcome.error.message or "taken by other code" in outcome.error.message
+    assert "SIGTERM" in outcome.error.message or "other code in this process took" in outcome.error.message
 
 
 # ── output ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -486,7 +486,7 @@ def test_three_sleeps_are_ended_with_what_timed_out(bench):
 
     assert left_in(bench.folder) == []
     assert isinstance(outcome, TimedOut)
-    assert outcome.error.message == "did not end within its timeout of 0.2 s; told to end, it ended by SIGTERM"
+    assert outcome.error.message == "did not end within its timeout of 0.2 s; when told to end, it ended by SIGTERM"
 
 
 DAEMON = """
@@ -548,7 +548,7 @@ def test_a_program_that_ignores_term_past_its_timeout_was_killed(bench):
     outcome = bench.run(bench.shell("trap '' TERM; while :; do sleep 1000; done"), timeout_s=0.3, grace_s=0.1)
 
     assert isinstance(outcome, TimedOut)
-    assert outcome.error.message.endswith("told to end, it did not, and was killed after its grace")
+    assert outcome.error.message.endswith("told to end, it did not, and was killed after its grace period")
 
 
 def test_a_stopped_program_hears_its_stop(bench):
@@ -634,7 +634,7 @@ def test_where_processes_cannot_be_listed_the_group_is_ended_and_that_is_said_on
     monkeypatch.undo()
     until(lambda: left_in(bench.folder) == [], "the end of the group")
 
-    assert [each.message for each in caplog.records if "process group alone" in each.message] == [
+    assert [each.message for each in caplog.records if "process group only" in each.message] == [
         caplog.records[0].message
     ]
 
@@ -831,16 +831,16 @@ def test_a_command_worker_is_triggered_and_not_called():
 @pytest.mark.parametrize(
     ("argv", "options", "said"),
     [
-        ("pg_dump shop", {}, r"no shell; give a list, command\(\['pg_dump', 'shop'\]\)"),
-        ([], {}, "names no program"),
+        ("pg_dump shop", {}, r"without a shell; give a list, command\(\['pg_dump', 'shop'\]\)"),
+        ([], {}, "has no program"),
         (["a", 1], {}, r"argv\[1\]=1 must be a str or a path"),
         (["a\0b"], {}, "without NUL"),
         (["a"], {"stdin": "file"}, "stdin='file' is unknown; use 'payload'"),
-        (["a"], {"env": {"A=B": "1"}}, "no name of an environment variable"),
+        (["a"], {"env": {"A=B": "1"}}, "not the name of an environment variable"),
         (["a"], {"env": {"A": 1}}, r"env\['A'\]=1 must be a str"),
         (["a"], {"success_codes": ()}, "success_codes is empty"),
-        (["a"], {"retry_codes": (256,)}, "256 is no exit code"),
-        (["a"], {"retry_codes": (2,), "fatal_codes": (2,)}, "exit code 2 stands in retry_codes and in fatal_codes"),
+        (["a"], {"retry_codes": (256,)}, "256 is not an exit code"),
+        (["a"], {"retry_codes": (2,), "fatal_codes": (2,)}, "exit code 2 is in both retry_codes and fatal_codes"),
         (["a"], {"output_bytes": 0}, "output_bytes=0"),
     ],
 )

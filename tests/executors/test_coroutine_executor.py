@@ -95,7 +95,7 @@ def test_a_second_stop_does_not_cut_the_cleanup_of_a_cancelled_body(coroutines):
     assert started.outcome() == Interrupted(reason="shutdown")
 
 
-@pytest.mark.parametrize("again", ["after its grace", "by a kill"])
+@pytest.mark.parametrize("again", ["after its grace period", "by a kill"])
 def test_a_cleanup_that_takes_too_long_is_cancelled_again(coroutines, again):
     started, cleaning = coroutines.attempt(), threading.Event()
     cancellations = []
@@ -109,7 +109,7 @@ def test_a_cleanup_that_takes_too_long_is_cancelled_again(coroutines, again):
                 cancellations.append(1)
                 cleaning.set()
 
-    coroutines.start(body, into=started, grace_s=0.0 if again == "after its grace" else 3600.0)
+    coroutines.start(body, into=started, grace_s=0.0 if again == "after its grace period" else 3600.0)
     assert started.entered.wait(PATIENCE_S)
     coroutines.stop(started, StopReason.CANCEL)
     assert cleaning.wait(PATIENCE_S)
@@ -159,7 +159,7 @@ def test_a_task_cancelled_by_other_code_before_its_first_step_is_reported_too(co
 
     on_loop(coroutines, start_and_cancel)
 
-    expected = Interrupted(reason="its task was cancelled by other code on the loop", began=False)
+    expected = Interrupted(reason="its task was cancelled by other code on the event loop", began=False)
     assert [each.outcome() for each in attempts] == [expected] * 3
 
 

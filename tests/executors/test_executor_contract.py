@@ -141,7 +141,9 @@ def test_a_result_that_cannot_be_encoded_does_not_spoil_the_run(bench):
     """W6."""
     outcome = bench.run(lambda: threading.Lock())
 
-    assert outcome == Succeeded(result_error="it cannot be encoded (NotImplementedError: _thread.lock has no JSON)")
+    assert outcome == Succeeded(
+        result_error="it cannot be encoded (NotImplementedError: _thread.lock cannot be written as JSON)"
+    )
 
 
 def test_the_fallback_runs_in_the_bodys_place_when_the_claim_says_so(bench):
@@ -173,7 +175,7 @@ def test_a_body_that_swallows_its_timeout_and_returns_has_still_timed_out(bench)
     outcome = bench.start_waiting(lambda: "done after all", timeout_s=SHORT_S).outcome()
 
     assert isinstance(outcome, TimedOut)
-    assert "returned later, which does not count" in outcome.error.message
+    assert "returned later, but that does not count" in outcome.error.message
 
 
 def test_a_body_that_answers_its_timeout_with_another_exception_has_still_timed_out(bench):

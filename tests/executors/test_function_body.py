@@ -133,12 +133,12 @@ def test_a_default_that_json_cannot_carry_is_given_to_the_function_all_the_same(
     ("args", "kwargs", "message"),
     [
         ((), {}, "'to' must be given"),
-        ((5,), {}, "parameter 'to' does not take 5 (int): Expected `str`, got `int`"),
-        (("ada", "three"), {}, "parameter 'copies' does not take 'three' (str): Expected `int`, got `str`"),
-        (("ada", 1, True), {}, "it was given 3 positional arguments and takes 2"),
+        ((5,), {}, "parameter 'to' does not accept 5 (int): Expected `str`, got `int`"),
+        (("ada", "three"), {}, "parameter 'copies' does not accept 'three' (str): Expected `int`, got `str`"),
+        (("ada", 1, True), {}, "it was given 3 positional arguments but takes 2"),
         (("ada",), {"copy": 1}, "it has no parameter 'copy'; did you mean 'copies'?"),
         (("ada",), {"to": "bob"}, "parameter 'to' was given twice"),
-        ((object(),), {}, "JSON has no object; give it a hint that says the type, or give"),
+        ((object(),), {}, "JSON has no object; give it a type hint, or give"),
         (("\ud800",), {}, "surrogates not allowed"),
     ],
 )
@@ -182,7 +182,7 @@ def test_a_value_that_cannot_be_shown_is_refused_all_the_same():
 
 
 def test_a_payload_above_the_limit_is_refused():
-    with pytest.raises(WrongPayload, match="has 111 bytes, allowed are 100;"):
+    with pytest.raises(WrongPayload, match="has 111 bytes, the limit is 100;"):
         a_body(send, max_payload_bytes=100).encode_payload(("x" * 102,))
 
 
@@ -331,9 +331,9 @@ def test_hints_may_name_what_the_function_closes_over():
     ("fn", "message"),
     [
         (lambda *args: None, r"\*args cannot be stored by name; take a list"),
-        (lambda **options: None, r"\*\*options does not say what it takes; take a dict"),
+        (lambda **options: None, r"\*\*options has no fixed names; take a dict"),
         (lambda a, /: None, "'a' is positional-only; drop the '/'"),
-        (Mailer.send, "it is a method without its object; register object.method"),
+        (Mailer.send, "it is an unbound method; register object.method"),
         ("no function", "'no function' cannot be called"),
         (str.join, "positional-only"),
     ],
@@ -519,7 +519,7 @@ def test_a_result_that_no_annotation_explains_is_kept_as_json_with_what_to_do(va
     outcome = a_body(send).succeeded(value)
 
     assert outcome.result == result
-    assert "; annotate the function with what it returns" in outcome.result_error
+    assert "; annotate its return type" in outcome.result_error
 
 
 @pytest.mark.parametrize(("value", "result"), [(0, b"0"), ("", b'""'), ([1, {"a": None}], b'[1,{"a":null}]')])
@@ -685,7 +685,7 @@ def test_a_fallback_that_needs_what_the_body_does_not_take_is_refused():
 
 
 def test_an_async_fallback_of_a_plain_function_is_refused():
-    with pytest.raises(ConfigurationError, match="fallback= is async and its function is not"):
+    with pytest.raises(ConfigurationError, match="fallback= is async but its function is not"):
         a_body(lambda: None, fallback=a_coroutine)
 
 

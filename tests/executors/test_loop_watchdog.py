@@ -85,8 +85,8 @@ def test_a_blocked_loop_is_told_once_with_the_worker_and_its_stack(coroutines, w
     assert (blocked.worker, blocked.run, blocked.lag_s) == ("tester", started.launch.run.id, 1.0)
     assert "in greedy_body" in blocked.stack
     assert "free.wait(PATIENCE_S)" in blocked.stack
-    assert str(blocked).startswith("the event loop has not answered for 1.0 s: worker 'tester' (run ")
-    assert "blocks it; make it a plain function" in str(blocked)
+    assert str(blocked).startswith("the event loop has been blocked for 1.0 s by worker 'tester' (run")
+    assert "make it a plain function" in str(blocked)
 
 
 def test_the_next_blockage_is_told_again(coroutines, watchdog, hand):
@@ -133,7 +133,7 @@ def test_other_code_that_blocks_the_loop_is_told_without_a_name(coroutines, watc
     release()
 
     assert (blocked.worker, blocked.run) == (None, None)
-    assert "code outside of any worker blocks it" in str(blocked)
+    assert "by code outside any worker" in str(blocked)
     assert "in wait" in blocked.stack
 
 

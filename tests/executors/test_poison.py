@@ -226,7 +226,7 @@ class Case(NamedTuple):
 
 
 LATE = "did not end within its timeout of {:g} s"
-LATER = LATE + "; it returned later, which does not count"
+LATER = LATE + "; it returned later, but that does not count"
 BROKEN = "(no message: its __str__ raised RuntimeError)"
 POOL_BROKEN = "A process in the process pool was terminated abruptly"
 
@@ -259,19 +259,29 @@ CASES = [
     Case("async process", "swallows_for_ever", Cause.TIMEOUT, "TimeoutError", LATE),
     Case("async process", "spins", Cause.TIMEOUT, "TimeoutError", LATE),
     Case(
-        "command", "ends_well_on_term", Cause.TIMEOUT, "TimeoutError", LATE + "; told to end, it ended with exit code 0"
+        "command",
+        "ends_well_on_term",
+        Cause.TIMEOUT,
+        "TimeoutError",
+        LATE + "; when told to end, it ended with exit code 0",
     ),
-    Case("command", "ignores_term", Cause.TIMEOUT, "TimeoutError", LATE + "; told to end, it did not, and was killed"),
-    Case("command", "spins", Cause.TIMEOUT, "TimeoutError", LATE + "; told to end, it ended by SIGTERM"),
-    Case("command", "backtracks", Cause.TIMEOUT, "TimeoutError", LATE + "; told to end, it ended by SIGTERM"),
-    Case("command", "sleeps", Cause.TIMEOUT, "TimeoutError", LATE + "; told to end, it ended by SIGTERM"),
-    Case("command", "exits", Cause.ERROR, "shiftboss.CommandFailed", "exit code 1, and nothing on stderr"),
-    Case("command", "faults", Cause.ERROR, "shiftboss.CommandFailed", "ended by SIGSEGV, and nothing on stderr"),
-    Case("command", "leaves", Cause.ERROR, "shiftboss.CommandFailed", "exit code 3, and nothing on stderr"),
+    Case(
+        "command",
+        "ignores_term",
+        Cause.TIMEOUT,
+        "TimeoutError",
+        LATE + "; when told to end, it did not, and was killed",
+    ),
+    Case("command", "spins", Cause.TIMEOUT, "TimeoutError", LATE + "; when told to end, it ended by SIGTERM"),
+    Case("command", "backtracks", Cause.TIMEOUT, "TimeoutError", LATE + "; when told to end, it ended by SIGTERM"),
+    Case("command", "sleeps", Cause.TIMEOUT, "TimeoutError", LATE + "; when told to end, it ended by SIGTERM"),
+    Case("command", "exits", Cause.ERROR, "shiftboss.CommandFailed", "exit code 1, nothing on stderr"),
+    Case("command", "faults", Cause.ERROR, "shiftboss.CommandFailed", "ended by SIGSEGV, nothing on stderr"),
+    Case("command", "leaves", Cause.ERROR, "shiftboss.CommandFailed", "exit code 3, nothing on stderr"),
     Case("command", "raises_broken", Cause.ERROR, "shiftboss.CommandFailed", "exit code 1: … Broken: <exc"),
     Case("command", "leaves_sleeps", None),
     Case("command", "floods", None),
-    Case("command", "closes_stdout", Cause.TIMEOUT, "TimeoutError", LATE + "; told to end, it ended by SIGTERM"),
+    Case("command", "closes_stdout", Cause.TIMEOUT, "TimeoutError", LATE + "; when told to end, it ended by SIGTERM"),
     Case("small command", "hoards", Cause.ERROR, "shiftboss.CommandFailed", "exit code 1: … MemoryError"),
     Case("thread pool", "backtracks_a_while", Cause.TIMEOUT, "TimeoutError", LATER),
     Case("thread pool", "leaves", Cause.ERROR, "SystemExit", "3"),
@@ -376,10 +386,10 @@ def test_a_coroutine_that_blocks_its_loop_is_named_and_has_timed_out_when_it_end
     """H6, T1"""
     stage = scene("coroutine")
     blocking, following = stage.trigger(poison), stage.trigger("well")
-    said = "the event loop has not answered"
+    said = "the event loop has been blocked"
     until(lambda: any(said in each.getMessage() for each in caplog.records), "the word of the watchdog")
 
-    assert f"worker 'poison' (run {blocking}) blocks it" in next(each for each in caplog.messages if said in each)
+    assert f"worker 'poison' (run {blocking})" in next(each for each in caplog.messages if said in each)
     assert (stage.info(blocking).status, stage.info(following).status) == (Status.RUNNING, Status.PENDING)
 
     bodies.released.set()
@@ -523,7 +533,8 @@ def test_a_body_that_ends_its_node_is_rescued_with_back_off_and_is_a_crash_loop_
     assert (dead.status, dead.cause, dead.error.type) == (Status.DEAD, Cause.CRASH_LOOP, "CrashLoop")
     assert (
         dead.error.message
-        == "rescued 5 times in a row without finishing an attempt, 3 of them alone: it seems to end its process"
+        == "rescued 5 times in a row without finishing an attempt, 3 times while running alone: it seems to crash its "
+        "process"
     )
     assert [attempt.cause for attempt in dead.attempts] == [Cause.RESCUED] * 5
     assert len({attempt.node for attempt in dead.attempts}) == 5
@@ -619,7 +630,7 @@ async def result_of(run):
     try:
         return await run.result(timeout=60)
     except WrongResult as error:
-        return str(error).partition("given back: ")[2]
+        return str(error).partition("returned: ")[2]
 
 async def main(store):
     boss = Orchestrator(store)

@@ -522,12 +522,12 @@ def plain() -> int:
 @pytest.mark.parametrize(
     ("fn", "options", "said"),
     [
-        (with_context, {"pool": threads}, "cannot be given a context; drop that parameter"),
+        (with_context, {"pool": threads}, "gets no context; drop that parameter"),
         (asynchronous, {"pool": threads}, "a pool runs plain functions"),
-        (plain, {"pool": 4}, "pool=4 is no concurrent.futures.Executor"),
+        (plain, {"pool": 4}, "pool=4 is neither a concurrent.futures.Executor"),
         (plain, {"pool": threads, "pool_slots": 0}, "pool_slots=0 is out of range"),
         (plain, {"pool_slots": 2}, "pool_slots= is for pool= only"),
-        (plain, {"pool": threads, "executor": "thread"}, "exclude each other"),
+        (plain, {"pool": threads, "executor": "thread"}, "cannot be combined"),
     ],
 )
 def test_what_a_declaration_gets_wrong_is_said_with_the_remedy(fn, options, said):
@@ -551,5 +551,5 @@ async def test_a_factory_that_makes_no_pool_is_refused_at_the_start():
     boss = Orchestrator("memory:")
     boss.register("tester", plain, pool=lambda: None)
 
-    with pytest.raises(ConfigurationError, match="which is no Executor"):
+    with pytest.raises(ConfigurationError, match="which is not an Executor"):
         await boss.start()

@@ -147,7 +147,9 @@ def processes(request, threads, clock) -> Iterator[Processes]:
         (
             bodies.unkept,
             {},
-            Succeeded(result_error="it cannot be encoded (NotImplementedError: _thread.lock has no JSON)"),
+            Succeeded(
+                result_error="it cannot be encoded (NotImplementedError: _thread.lock cannot be written as JSON)"
+            ),
         ),
         (bodies.letter, {"payload": b'{"to":"ada"}'}, Succeeded(result=b'["ada",2]')),
         (bodies.with_context, {"payload": b'{"to":"ada"}'}, Succeeded(result=b'["tester","ada"]')),
@@ -486,7 +488,7 @@ def test_a_body_that_could_not_be_told_and_returns_past_its_timeout_has_timed_ou
 
     found = outcome(started)
     assert isinstance(found, TimedOut)
-    assert "it returned later, which does not count" in found.error.message
+    assert "it returned later, but that does not count" in found.error.message
 
 
 def test_a_body_killed_after_its_timeout_has_timed_out(processes):
@@ -497,7 +499,7 @@ def test_a_body_killed_after_its_timeout_has_timed_out(processes):
     found = outcome(started)
     assert isinstance(found, TimedOut)
     assert "in swallows" in found.error.traceback
-    assert found.error.traceback.endswith("(killed: it did not answer TERM within its grace)")
+    assert found.error.traceback.endswith("(killed: it did not end within its grace period after SIGTERM)")
 
 
 @pytest.mark.parametrize(
@@ -657,7 +659,9 @@ def test_what_no_child_could_import_is_refused_where_it_is_declared():
     def local() -> None: ...
 
     for fn in (local, lambda: None, functools.partial(bodies.letter, copies=3), [].clear):
-        with pytest.raises(ConfigurationError, match=r"worker 'odd': a child process cannot import .* at the top of"):
+        with pytest.raises(
+            ConfigurationError, match=r"worker 'odd': a child process cannot import .* at the top level of"
+        ):
             boss().register("odd", fn, executor="process")
 
 

@@ -171,7 +171,7 @@ def test_when_the_system_gives_no_thread_the_attempt_fails_and_later_ones_run(th
 
     assert isinstance(outcome, Failed)
     assert outcome.error.message == "can't start new thread"
-    assert "no thread could be started" in caplog.text
+    assert "no new thread could be started" in caplog.text
     assert threads.run(lambda: 1) == Succeeded(result=b"1")
 
 

@@ -279,16 +279,16 @@ def test_json_is_read_as_what_the_hint_says(hint, value, read):
         (
             Any,
             {"a": [NOW]},
-            "JSON would change datetime.datetime at `$.a[0]` to str; give it a hint that says the type",
+            "JSON would change datetime.datetime at `$.a[0]` to str; give it a type hint",
         ),
-        (Any, (1,), "JSON would change tuple to list; give it a hint that says the type, or give list(…) of it"),
+        (Any, (1,), "JSON would change tuple to list; give it a type hint, or give list(…) of it"),
         (
             Any,
             {1: 2},
-            "JSON would change the keys of dict; give it a hint that says the type, or give a dict with text",
+            "JSON would change the keys of dict; give it a type hint, or give a dict with string",
         ),
-        (Any, [math.nan], "JSON has no nan at `$[0]`; give None, or a text"),
-        (Typed, {"at": NOW, "m": 1}, "nothing takes what is given at `$.m`; leave it out, or add it to the type"),
+        (Any, [math.nan], "JSON has no nan at `$[0]`; give None, or a string"),
+        (Typed, {"at": NOW, "m": 1}, "no type accepts the value at `$.m`; leave it out, or add it to the type"),
     ],
 )
 def test_a_refusal_names_the_place_the_type_and_the_remedy(hint, value, message):
@@ -360,16 +360,16 @@ def test_a_result_that_would_come_back_otherwise_is_a_success_that_says_so(hint,
     ("hint", "value", "reason"),
     [
         (int, "five", "it does not fit -> int: Expected `int`, got `str`"),
-        (int, None, "it is None, and the function says -> int"),
-        (Any, (1,), "JSON would change tuple to list; annotate the function with what it returns, or give list"),
-        (dict, {"at": NOW}, "annotate the function with what it returns, which -> dict does not say"),
+        (int, None, "it is None, but the function says -> int"),
+        (Any, (1,), "JSON would change tuple to list; annotate its return type, or give list"),
+        (dict, {"at": NOW}, "annotate its return type, which -> dict does not mention"),
         (
             "Elsewhere",
             NOW,
-            "annotate the function so that it can be told (-> Elsewhere: name 'Elsewhere' is not defined)",
+            "annotate its return type so that it can be checked (-> Elsewhere: name 'Elsewhere' is not defined)",
         ),
         (Literal["a"], "a\0", r"it does not fit -> Literal['a']: Invalid enum value 'a\x00'"),
-        (complex, 1j, "it cannot be encoded (NotImplementedError: complex has no JSON)"),
+        (complex, 1j, "it cannot be encoded (NotImplementedError: complex cannot be written as JSON)"),
     ],
 )
 def test_the_reason_why_a_result_is_not_given_back_names_the_remedy(hint, value, reason):
@@ -467,7 +467,7 @@ def test_a_model_is_a_parameter_a_part_of_one_and_a_result():
     assert taking(Order).call(None, payload, fallback=False) == order.parent
     schema = taking(list[Order]).schema()
     assert schema["$defs"]["Order"]["properties"]["orderNumber"] == {"title": "Ordernumber", "type": "integer"}
-    with pytest.raises(WrongPayload, match="parameter 'value' does not take"):
+    with pytest.raises(WrongPayload, match="parameter 'value' does not accept"):
         taking(Order).encode_payload(({"orderNumber": "x", "at": NOW},))
 
 

@@ -47,11 +47,11 @@ def opened(number: int = 5, **facts: int | None) -> Opened:
         (opened(), HERE, Counted(6, 8, 10, 20), "6 was seen before"),
         (opened(), ClusterHistory(cluster=78, timeline=3), NOTHING, "another cluster"),
         (opened(), ClusterHistory(cluster=77, timeline=4), NOTHING, "from timeline 3 to 4"),
-        (opened(table=4001), HERE, NOTHING, "made anew"),
+        (opened(table=4001), HERE, NOTHING, "recreated"),
         (opened(), ClusterHistory(None, None), NOTHING, ""),  # who may not ask knows nothing, and changes nothing
         (opened(cluster=None, timeline=None, place=None), HERE, NOTHING, ""),
-        (opened(started=200), HERE, NOTHING, "its server was started anew"),
-        (opened(started=200), HERE, Counted(5, 8, 10, 20), "its server was started anew"),
+        (opened(started=200), HERE, NOTHING, "its server was restarted"),
+        (opened(started=200), HERE, Counted(5, 8, 10, 20), "its server was restarted"),
         (opened(server_started=None), HERE, NOTHING, ""),  # nobody has said since when it runs
     ],
 )
@@ -183,5 +183,5 @@ def test_a_dump_that_is_restored_starts_the_next_epoch_also_for_who_never_saw_mo
     assert number > NOON_US
     assert run_id == UNKNOWN_IDS + 1
     assert [run.id for run in fetch(session, 1, 2)] == [1]
-    assert [event.reason for event in restored(session)] == ["its tables were made anew"]
+    assert [event.reason for event in restored(session)] == ["its tables were recreated"]
     again.close()

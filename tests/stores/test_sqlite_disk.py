@@ -196,7 +196,7 @@ def test_a_store_on_a_read_only_disk_is_refused(store: SqliteStore, disk: Path):
 
 def test_a_store_is_not_made_in_a_read_only_folder(disk: Path):
     mount("-o", "remount,ro", str(disk))
-    with pytest.raises(StoreReadOnly, match="its folder cannot be written"):
+    with pytest.raises(StoreReadOnly, match="this user cannot write its folder"):
         SqliteStore(disk / "boss.db", clock=FrozenClock()).open(create=True)
 
 
@@ -271,7 +271,7 @@ def test_a_commit_whose_sync_failed_is_in_doubt_and_never_a_success(tmp_path: Pa
     session = store.session()
     store_runs(session, a_run(1))
     failing_disk.fails = True
-    with pytest.raises(StoreUnavailable, match="look at the disk") as caught:
+    with pytest.raises(StoreUnavailable, match="check the disk") as caught:
         write(session, runs=(a_run(2),), nodes=(a_node(),), new={2})
     failing_disk.fails = False
     with session.read() as reader:

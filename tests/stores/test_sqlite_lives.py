@@ -100,7 +100,7 @@ def test_ids_jump_by_what_can_have_been_given_and_no_further(path: Path):
     ((_, run_id),) = runs_given(moved, 1)
 
     assert run_id == last + LEAST_IDS + 60 * IDS_A_SECOND + 1
-    assert restored(moved) == ["it is another file than it was written in"]
+    assert restored(moved) == ["it is another file than the one it was written in"]
 
 
 def test_a_store_that_is_opened_again_just_goes_on(path: Path):

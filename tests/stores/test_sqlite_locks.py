@@ -263,7 +263,7 @@ def test_where_there_are_posix_locks_only_opening_warns_and_work_goes_on(
     store.close()
 
     assert said == [False, "False"]
-    assert ["no body may open the files" in line for line in caplog.messages] == [True]
+    assert ["functions must not open the files" in line for line in caplog.messages] == [True]
 
 
 def test_a_file_system_that_keeps_no_locks_is_refused_before_anything_is_written(
@@ -275,7 +275,7 @@ def test_a_file_system_that_keeps_no_locks_is_refused_before_anything_is_written
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(file_locks.fcntl, "fcntl", refused)
-    with pytest.raises(StoreUnavailable, match=r"keeps no locks .* local disk"):
+    with pytest.raises(StoreUnavailable, match=r"does not support locks .* local disk"):
         SqliteStore(tmp_path / "boss.db", clock=FrozenClock()).open(create=True)
 
     assert list(tmp_path.iterdir()) == []

@@ -60,13 +60,13 @@ def test_a_long_reader_is_named_with_what_to_do(sqlite: SqliteStore, monkeypatch
     session = sqlite.session()
     with a_reader(sqlite.path) as pid:
         until(lambda: sqlite.log_bytes > 4096, lambda number: store_runs(session, a_run(number)))
-        concern = until(lambda: "reading transaction" in (sqlite.concern or "") and sqlite.concern, lambda number: None)
+        concern = until(lambda: "read transaction" in (sqlite.concern or "") and sqlite.concern, lambda number: None)
         with closing(sqlite.session()) as other, other.read() as reader:
             info = reader.info()  # type: ignore[attr-defined]
 
     assert f"process {pid} ({sys.executable}" in concern
-    assert "has a reading transaction open" in concern
-    assert concern.endswith("end that one")
+    assert "has a read transaction open" in concern
+    assert concern.endswith("end that transaction")
     assert info["long_readers"].startswith(f"process {pid} (")
 
 

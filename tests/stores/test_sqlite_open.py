@@ -388,7 +388,7 @@ def test_a_neighbour_that_holds_the_lock_is_waited_for_and_then_named(path: Path
     store = a_store(made(path))
     store.open(create=True)
     holder, session = store.session(), store.session()
-    with holder.begin(), pytest.raises(StoreUnavailable, match="kept busy by another process") as caught:
+    with holder.begin(), pytest.raises(StoreUnavailable, match="locked by another process") as caught:
         store_runs(session, a_run(2))
 
     assert not caught.value.maybe_stored

@@ -225,7 +225,7 @@ def test_a_store_of_another_type_is_refused_without_being_repeated():
         ["postgresql://ada:geheim@db/jobs"],
         "postgresql://ada:geheim\0@db",
     ):
-        with pytest.raises(ConfigurationError, match="is no address") as caught:
+        with pytest.raises(ConfigurationError, match="is not an address") as caught:
             Orchestrator(store)  # type: ignore[arg-type]  # that is the point
 
         assert "geheim" not in str(caught.value)

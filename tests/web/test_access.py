@@ -156,14 +156,14 @@ def test_addresses_are_read(text, address):
 
 @pytest.mark.parametrize("text", ["", "a b:1", "x:99999", "1:2:3", "host:port"])
 def test_what_is_no_address_is_refused(text):
-    with pytest.raises(ConfigurationError, match="is no address"):
+    with pytest.raises(ConfigurationError, match="is not an address"):
         address_of(text)
 
 
 def test_a_port_that_is_taken_is_refused_at_once():
     first = Server(Orchestrator("memory:"), ListenAddress("127.0.0.1", 0))
     try:
-        with pytest.raises(ConfigurationError, match="cannot be listened on"):
+        with pytest.raises(ConfigurationError, match="cannot listen on"):
             Server(Orchestrator("memory:"), first.address)
         free = Server(Orchestrator("memory:"), first.address, or_free=True)
         free.stop()
@@ -338,7 +338,7 @@ async def test_the_first_refusal_is_said_and_the_next_within_a_minute_are_counte
 
     assert refusals(caplog) == [
         "refused (401 wrong-token): GET /api/v1/status from 192.0.2.7",
-        "refused (401 wrong-token): GET /api/v1/status from 192.0.2.7; 2 more like it since the last line",
+        "refused (401 wrong-token): GET /api/v1/status from 192.0.2.7; 2 more like this since the last line",
     ]
     assert "guess" not in caplog.text
 
@@ -532,7 +532,7 @@ async def test_durability_of_the_process_is_said_in_healthz_status_doctor_and_lo
     assert health["status"] == "healthy"
     assert [said in each for each in (*health["reasons"], *told)] == [True] * 4
     assert [node.durability for node in status.nodes] == ["process"]
-    assert sum("a power cut may take the last" in line for line in caplog.messages) == 1
+    assert sum("a power cut may lose the last" in line for line in caplog.messages) == 1
 
 
 async def test_readyz_is_503_before_the_start_and_after_the_stop():
@@ -584,7 +584,7 @@ async def test_a_node_that_ends_on_purpose_is_draining_and_not_unhealthy():
         after = await client.get("/healthz")
 
     assert (during.status_code, during.json()["status"]) == (200, "draining")
-    assert during.json()["reasons"] == ["lasts: every live node that could run it is shutting down"]
+    assert during.json()["reasons"] == ["lasts: every live node that could run it is draining"]
     assert (after.status_code, after.json()["status"]) == (503, "stopping")
 
 

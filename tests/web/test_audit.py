@@ -230,7 +230,7 @@ def test_a_token_of_the_environment_that_is_another_one_now_is_noted(file_shop, 
         file_shop.sync.disable("pick")
         found = [(act.action, act.before, act.after) for act in file_shop.sync.audit()][::-1]
 
-    assert found[0] == ("access changed", "token as it was", "token with another secret")
+    assert found[0] == ("access changed", "token with its previous secret", "token with a new secret")
 
 
 async def test_an_export_is_one_act_of_who_asks_for_it(shop):

@@ -89,8 +89,8 @@ async def test_what_authorize_raises_is_the_hosts_and_nobodys_access(boss, caplo
     (line,) = [each for each in caplog.records if each.levelno == logging.ERROR]
     raised = line.exc_info[1]
     assert error in (raised, raised.__cause__)  # Python makes a RuntimeError of a coroutine's StopIteration
-    assert line.getMessage() == f"authorize= of the host raised {type(raised).__name__}: the request is refused"
-    assert "mistake of ours" not in caplog.text
+    assert line.getMessage() == f"the host's authorize= raised {type(raised).__name__}; the request is refused"
+    assert "bug in shiftboss" not in caplog.text
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -131,8 +131,8 @@ async def test_the_lines_that_were_left_out_are_counted(boss, caplog):
         await client.get(STATUS)
 
     assert [each.getMessage() for each in caplog.records if each.levelno == logging.ERROR] == [
-        "authorize= of the host raised ValueError: the request is refused",
-        "authorize= of the host raised ValueError: the request is refused; 2 more like it since the last line",
+        "the host's authorize= raised ValueError; the request is refused",
+        "the host's authorize= raised ValueError; the request is refused; 2 more like this since the last line",
     ]
 
 
@@ -154,7 +154,7 @@ async def test_a_coroutine_that_hangs_is_ended_and_refused(boss, caplog, hurried
         found = await client.get(STATUS)
 
     assert (found.status_code, found.json()["type"]) == (403, f"{KIND}authorize-timeout")
-    assert "authorize= of the host did not answer within 0.05 s" in caplog.text
+    assert "the host's authorize= did not answer within 0.05 s" in caplog.text
     await asyncio.sleep(0)
     assert [task for task in asyncio.all_tasks() if task.get_name() == "shiftboss authorize"] == []
 

@@ -13,7 +13,7 @@ from .conftest import Sse, a_shop, serving, started
 
 KEY = new_key()
 CANARY = "canary-3f9a1c77"
-WHY = "encrypted with key 'k1', and this process has no codec"
+WHY = "encrypted with key 'k1', but this process has no codec"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -327,7 +327,7 @@ async def test_if_one_of_many_is_refused_the_problem_names_all_of_them(api):
     ("triggers", "said"),
     [
         ([{"payload": {}}], "worker"),
-        ([{"worker": "pick", "payload": [1]}], "payload=[1] is no object"),
+        ([{"worker": "pick", "payload": [1]}], "payload=[1] is not an object"),
         ([{"worker": "pick", "kye": "a"}], "kye"),
         ([{"worker": "pick", "priority": "urgent"}], "priority"),
         ({}, "triggers"),

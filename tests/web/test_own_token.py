@@ -161,7 +161,7 @@ def test_what_else_stands_in_its_place_is_refused_with_the_remedy_and_stays(url,
 
 
 def test_a_folder_that_is_not_there_or_full_is_said_with_the_remedy(tmp_path, monkeypatch):
-    with pytest.raises(ConfigurationError, match=r"cannot be made: .*No such file.*SHIFTBOSS_AUTH_TOKEN"):
+    with pytest.raises(ConfigurationError, match=r"cannot be created: .*No such file.*SHIFTBOSS_AUTH_TOKEN"):
         own_token(f"sqlite:///{tmp_path}/nowhere/shop.db")
 
     def full(*_):
@@ -210,7 +210,7 @@ def test_a_folder_that_may_not_be_written_is_said_with_the_remedy(tmp_path):
     )
 
     assert "ConfigurationError" in found.stderr
-    assert "cannot be made: [Errno 13] Permission denied" in found.stderr
+    assert "cannot be created: [Errno 13] Permission denied" in found.stderr
 
 
 # ── another link, later ──────────────────────────────────────────────────────────────────────────────────────────

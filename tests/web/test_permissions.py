@@ -149,7 +149,7 @@ async def test_what_may_raises_is_a_refusal_of_that_action_alone_and_stands_in_t
     async with limited(boss, may_later if is_async else may) as client:
         assert await answers(client, worker=["send", "pick"]) == {"send": ["disable"], "pick": ["disable"]}
 
-    assert caplog.text.count("authorize= of the host raised LookupError") == 1
+    assert caplog.text.count("the host's authorize= raised LookupError;") == 1
 
 
 async def test_a_may_that_hangs_is_waited_for_once_and_keeps_one_thread(boss, monkeypatch):

@@ -165,7 +165,7 @@ async def test_a_silent_server_is_red_at_once_while_the_engine_waits_for_it(far)
     assert green == [200, 200]
     assert [each.status_code for each in red] == [503, 503]
     assert [each.json()["reasons"] for each in red] == [
-        ["the store does not answer: a turn with it has lasted longer than 0.3 s"]
+        ["the store does not answer: a transaction has taken longer than 0.3 s"]
     ] * 2
     assert red[0].json()["last_contact_age_s"] >= 0.3
     assert alive.status_code == 200

@@ -204,12 +204,12 @@ async def test_two_names_are_none(boss, users):
 @pytest.mark.parametrize(
     ("trusted", "header", "message"),
     [
-        (("localhost",), None, "is no address and no network"),
-        (("0.0.0.0/0",), None, "is everybody"),
-        (("::/0",), None, "is everybody"),
-        ((), "X-Remote-User", "trusted proxy alone"),
-        (("127.0.0.1",), "X Remote", "is no header"),
-        (("127.0.0.1",), "Authorization", "is no header"),
+        (("localhost",), None, "is neither an address nor a network"),
+        (("0.0.0.0/0",), None, "trusts everybody"),
+        (("::/0",), None, "trusts everybody"),
+        ((), "X-Remote-User", "only from a trusted proxy"),
+        (("127.0.0.1",), "X Remote", "is not a usable header"),
+        (("127.0.0.1",), "Authorization", "is not a usable header"),
     ],
 )
 def test_what_is_no_proxy_and_no_header_is_refused(trusted, header, message):

@@ -72,7 +72,7 @@ async def test_the_last_streams_are_for_those_who_may_do_more(file_shop, role, m
     wanted = Wanted(frozenset({"event"}))
     try:
         joined = [streams.join(wanted, Role[role]) for _ in range(most)]
-        with pytest.raises(Problem, match=f"{most} are the most for the role {role.lower()}"):
+        with pytest.raises(Problem, match=f"the limit for the role {role.lower()} is {most}"):
             streams.join(wanted, Role[role])
         for each in joined:
             streams.leave(each)

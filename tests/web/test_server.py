@@ -186,7 +186,7 @@ def test_a_port_that_is_taken_is_said_before_anything_starts(folder):
         )
 
     assert found.returncode == 2
-    assert "cannot be listened on" in found.stderr
+    assert "cannot listen on" in found.stderr
     assert not (folder / "shop.db").exists()
 
 

@@ -147,7 +147,7 @@ async def test_a_broken_file_changes_nothing_is_said_once_and_is_mended(file_sho
         during = [
             (await client.get(f"{PREFIX}/status", headers=bearer(each))).status_code for each in (ADA, BOB, "x" * 20)
         ]
-        said = [record.getMessage() for record in caplog.records if "last good one holds" in record.getMessage()]
+        said = [record.getMessage() for record in caplog.records if "last valid version applies" in record.getMessage()]
         with contextlib.suppress(OSError):
             file.rmdir()
         write(file, line_of("bob", Role.VIEWER, BOB))
@@ -163,12 +163,12 @@ async def test_a_broken_file_changes_nothing_is_said_once_and_is_mended(file_sho
     ("text", "message"),
     [
         ("ada admin", "line 1: a line is NAME ROLE"),
-        ("\nada owner user", "line 2: 'owner' is no role"),
+        ("\nada owner user", "line 2: 'owner' is not a role"),
         ("ada admin sha256:12", "64 digits"),
-        (f"local admin sha256:{'0' * 64}", "no name for a token"),
-        (f"a/b admin sha256:{'0' * 64}", "no name for a token"),
-        ("ada admin user\nada viewer user", "named twice"),
-        (f"ada admin user\nada viewer sha256:{'0' * 64}", "named twice"),
+        (f"local admin sha256:{'0' * 64}", "cannot be the name of a token"),
+        (f"a/b admin sha256:{'0' * 64}", "cannot be the name of a token"),
+        ("ada admin user\nada viewer user", "there twice"),
+        (f"ada admin user\nada viewer sha256:{'0' * 64}", "there twice"),
     ],
 )
 def test_a_wrong_line_is_named(text, message):

@@ -86,8 +86,8 @@ def keys_of(store: Store, *, create: bool) -> Keys | None:
         return None
     except (OSError, UnicodeDecodeError) as error:
         log.warning(
-            "this process does not seal the audit: its key %s cannot be had: %s; make it readable, or name another by "
-            "SHIFTBOSS_AUDIT_KEY_FILE",
+            "this process does not seal the audit because it cannot read the key %s: %s; make it readable, or name "
+            "another one in SHIFTBOSS_AUDIT_KEY_FILE",
             place,
             error,
         )
@@ -157,14 +157,16 @@ def _read_or_make(place: Path, *, create: bool) -> tuple[Key, ...]:
 def _read_own(place: Path) -> tuple[Key, ...]:
     """Raises ConfigurationError for a file that everybody can read, because everybody could seal with it."""
     if os.name != "nt" and place.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
-        raise ConfigurationError(f"{place} can be read by everybody; run: chmod o= {place}, or make a new one")
+        raise ConfigurationError(
+            f"{place} can be read by every user of this machine; run: chmod o= {place}, or make a new one"
+        )
     return _read(place)
 
 
 def _read(place: Path) -> tuple[Key, ...]:
     lines = [line for line in place.read_text(encoding="utf-8").split() if line]
     if not lines:
-        raise ConfigurationError(f"{place} is empty; put the key of the audit into it, or delete the file")
+        raise ConfigurationError(f"{place} is empty; put the audit key into it, or delete the file")
     return tuple(_key(line, str(place)) for line in lines)
 
 

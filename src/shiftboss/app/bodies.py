@@ -18,12 +18,12 @@ AnyBody = FunctionBody | CommandBody
 NOT_FOR_COMMANDS = {
     "retry_on": "a command raises nothing; give retry_codes= to command(…)",
     "no_retry_on": "a command raises nothing; give fatal_codes= to command(…)",
-    "executor": "a command is a process group of its own; drop it",
-    "pool": "a command is a process group of its own; drop it, or submit a function that starts the program",
-    "pool_slots": "a command runs in no pool; bound its runs with concurrency=",
-    "max_runs_per_child": "a command is started anew for every run; drop it",
-    "max_memory": "a command is not measured; start it by prlimit or systemd-run, which bound its memory",
-    "heartbeat_timeout": "a command does not beat; bound it with timeout=",
+    "executor": "a command runs in a process group of its own; drop it",
+    "pool": "a command runs in a process group of its own; drop it, or use a function that starts the program",
+    "pool_slots": "a command does not run in a pool; limit its runs with concurrency=",
+    "max_runs_per_child": "every run starts a new process; drop it",
+    "max_memory": "the memory of a command is not measured; start it with prlimit or systemd-run, which limit it",
+    "heartbeat_timeout": "a command sends no heartbeat; limit it with timeout=",
 }
 
 
@@ -48,11 +48,11 @@ def make_body(fn: Callable[..., Any] | Command, name: str, options: Mapping[str,
     from shiftboss.executors.pool import PoolBody  # 10 ms of import, only for those who use a pool
 
     if options.get("executor") is not None:
-        raise ConfigurationError(f"worker {name!r}: pool= and executor= exclude each other; drop one of them")
+        raise ConfigurationError(f"worker {name!r}: pool= and executor= cannot be combined; drop one of them")
     if options.get("heartbeat_timeout") is not None:
         raise ConfigurationError(
-            f"worker {name!r}: heartbeat_timeout= is not for pools: what runs there cannot beat; drop it, or pool= "
-            "(executor='process' can)"
+            f"worker {name!r}: heartbeat_timeout= is not for pools: a function there cannot send a heartbeat; drop "
+            "it, or drop pool= (executor='process' can)"
         )
     slots = options.get("pool_slots", options.get("concurrency"))
     return PoolBody(fn, worker=name, pool=options["pool"], pool_slots=slots, **for_functions)

@@ -33,7 +33,7 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
 
 def _unanswered(within_s: float = ANSWER_WITHIN_S) -> StoreUnavailable:
     return StoreUnavailable(
-        f"no answer came within {within_s:.3g} s; whether it was stored is not known, repeat the call with a key",
+        f"no answer within {within_s:.3g} s; it is unknown whether the call was stored, so repeat it with a key",
         maybe_stored=True,
     )
 
@@ -116,7 +116,7 @@ async def wait_on_loop(put: Put, *, timeout_s: float | None, what: str) -> Any:
     try:
         return await asyncio.wait_for(answer.future, timeout_s)
     except TimeoutError:
-        raise WaitTimeout(f"{what} had not ended after {timeout_s:g} s; it goes on") from None
+        raise WaitTimeout(f"{what} has not ended after {timeout_s:g} s; it goes on") from None
 
 
 def wait_in_thread(put: Put, *, timeout_s: float | None, what: str) -> Any:
@@ -126,4 +126,4 @@ def wait_in_thread(put: Put, *, timeout_s: float | None, what: str) -> Any:
     try:
         return answer.future.result(timeout_s)
     except FutureTimeout:
-        raise WaitTimeout(f"{what} had not ended after {timeout_s:g} s; it goes on") from None
+        raise WaitTimeout(f"{what} has not ended after {timeout_s:g} s; it goes on") from None

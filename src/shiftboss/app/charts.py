@@ -99,8 +99,8 @@ def _graph_edges(snapshot: Snapshot) -> Iterator[GraphEdge]:
         definition = snapshot.workers[name].definition
         for edge in definition.depends_on:
             conditions = ["fresh"] if edge.fresh else []
-            conditions += [f"not older than {edge.max_age_s:g} s"] if edge.max_age_s is not None else []
-            conditions += [f"{edge.on_failure} when it failed"] if edge.on_failure != "wait" else []
+            conditions += [f"at most {edge.max_age_s:g} s old"] if edge.max_age_s is not None else []
+            conditions += [f"on failure: {edge.on_failure}"] if edge.on_failure != "wait" else []
             yield GraphEdge("depends_on", edge.worker, name, ", ".join(conditions))
         for upstream in definition.after:
             yield GraphEdge("after", upstream, name)

@@ -57,7 +57,7 @@ def selected(views: Views, wanted: DeadLetterSelection) -> list[DeadLetter]:
     for each in wanted.ids:
         if each not in letters:
             run = views.run(each)
-            raise NotAllowed(f"run {each} of {run.worker!r} is no dead letter, it is {run.status}")
+            raise NotAllowed(f"run {each} of {run.worker!r} is not a dead letter (it is {run.status})")
     return [letters[each] for each in wanted.ids]
 
 

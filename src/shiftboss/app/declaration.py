@@ -133,8 +133,8 @@ def declare(fn: Callable[..., Any] | Command, options: Mapping[str, Any]) -> tup
         raise ConfigurationError(text if repr(name) in text else f"worker {name!r}: {text}") from error
     if definition.runs_by_itself and not body.takes_nothing_required:
         raise ConfigurationError(
-            f"worker {name!r} runs by itself, so it must be callable without a payload; "
-            f"give its parameters {body.signature} defaults"
+            f"worker {name!r} runs without a trigger, so without a payload; give its parameters {body.signature} "
+            "defaults"
         )
     doc = str(fn) if isinstance(fn, Command) else str(getattr(fn, "__doc__", None) or "").strip()
     doc = storable(doc.partition("\n")[0], MAX_DOC_CHARS)
@@ -147,7 +147,7 @@ def _definition(name: str, body: AnyBody, options: Mapping[str, Any]) -> Definit
     given |= {f"{option}_s": options[option] for option in DURATIONS if option in options}
     given |= {field: options[option] for option, field in SIZES.items() if option in options}
     if given.get("timeout_s") == 0:
-        raise ConfigurationError("timeout=0 lets nothing run; give a duration, or None for no limit")
+        raise ConfigurationError("timeout=0 allows no run; give a duration, or None for no limit")
     given.setdefault("concurrency", None if mode is Mode.TRIGGERED else 1)
     given.setdefault("probation_s", PROBATION_OF_TRIGGERED_S if mode is Mode.TRIGGERED else PROBATION_S)
     breaker: OwnBreaker | None = options.get("breaker")
@@ -171,11 +171,11 @@ def _mode(options: Mapping[str, Any]) -> tuple[Mode, Schedule | None]:
     kinds = [word for word in ("every", "cron") if word in options]
     kinds += ["continuous"] if options.get("continuous") else []
     if len(kinds) > 1:
-        raise ConfigurationError(f"{kinds[0]}= and {kinds[1]}= exclude each other; a worker has one mode")
+        raise ConfigurationError(f"{kinds[0]}= and {kinds[1]}= cannot be combined; a worker has one mode")
     implied = {"every": Mode.SCHEDULED, "cron": Mode.SCHEDULED, "continuous": Mode.CONTINUOUS}
     mode: Mode = options.get("mode", implied[kinds[0]] if kinds else Mode.TRIGGERED)
     if kinds and mode is not implied[kinds[0]]:
-        raise ConfigurationError(f"mode={mode.value!r} does not go with {kinds[0]}=; drop one of them")
+        raise ConfigurationError(f"mode={mode.value!r} cannot be combined with {kinds[0]}=; drop one of them")
     if "timezone" in options and "cron" not in options:
         raise ConfigurationError("timezone= is for cron= only; every= counts elapsed time")
     if "pause" in options and mode is not Mode.CONTINUOUS:

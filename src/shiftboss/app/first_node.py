@@ -31,7 +31,7 @@ class FirstNode:
         if self._since_s is None:
             self._since_s = now_s
             if wait_s:
-                log.warning("%s; it is waited for, up to %g s", missing, wait_s)
+                log.warning("%s; waiting for it, up to %g s", missing, wait_s)
         return max(0.0, min(LOOK_EVERY_S, self._since_s + wait_s - now_s))
 
     def came(self) -> None:

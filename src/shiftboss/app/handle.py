@@ -270,10 +270,8 @@ def result_of(run: Run, body: Body | None) -> Any:
 
 
 def _wrong(run: Run, why: str) -> WrongResult:
-    kept = "what was kept of it as JSON is Run.result" if run.result is not None else "nothing of it was kept"
-    return WrongResult(
-        f"run {run.id} of {run.worker!r} has succeeded, and its result cannot be given back: {why}; {kept}"
-    )
+    kept = "Run.result has the JSON that was kept of it" if run.result is not None else "nothing of it was kept"
+    return WrongResult(f"run {run.id} of {run.worker!r} succeeded, but its result cannot be returned: {why}; {kept}")
 
 
 class Decorate(Protocol):

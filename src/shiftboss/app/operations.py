@@ -58,14 +58,14 @@ class Operations(Verbs, Questions):
         """The same for a worker by its name."""
         if not isinstance(payload, Mapping | msgspec.Raw | None):
             raise WrongPayload(
-                f"worker {name!r}: the payload {shown(payload)} is no mapping; give the parameters by name, as in "
+                f"worker {name!r}: the payload {shown(payload)} is not a mapping; give the parameters by name, as in "
                 "{'to': 'ada@example.org'}"
             )
         given = bytes(payload) if isinstance(payload, msgspec.Raw) else payload or {}
         body = self.bodies.get(name)
         if isinstance(body, FunctionBody | CommandBody):
             return body.take_payload(given) if isinstance(given, bytes) else body.encode_payload((), given)
-        return plain_payload(name, given, "declare the worker here too, so that its hints are known")
+        return plain_payload(name, given, "register the worker in this process too, so that its type hints are known")
 
     async def trigger(
         self, worker: Named, payload: Payload = None, /, **options: Unpack[TriggerOptions]

@@ -70,14 +70,14 @@ def named(value: Named, /, *, name: str) -> str:
     if isinstance(value, str):
         as_text = str.__str__(value)
         if not is_storable(as_text) or len(as_text) > 2 * MAX_NAME_CHARS:
-            raise UnknownWorker(f"no worker can be named {shown(as_text)}")
+            raise UnknownWorker(f"{shown(as_text)} cannot be the name of a worker")
         return as_text
     own = getattr(value, "name", None)
     if isinstance(own, str) and (callable(value) or isinstance(value, Struct)):
         return own
     if callable(value):
         return worker_name(value)
-    raise ConfigurationError(f"{name}={shown(value)} names no worker; give its name or its function")
+    raise ConfigurationError(f"{name}={shown(value)} is not a worker; give its name or its function")
 
 
 def name_of(value: Named) -> str:
@@ -145,7 +145,8 @@ class SecretValue:
     def __init__(self, value: str, /) -> None:
         if not isinstance(value, str) or len(value) < MIN_CHARS:
             raise ConfigurationError(
-                f"SecretValue(…) takes a text of at least {MIN_CHARS} characters; what is shorter stands everywhere"
+                f"SecretValue(…) takes a string of at least {MIN_CHARS} characters; shorter ones occur in too many "
+                "texts"
             )
         self._value = str.__str__(value)
 
@@ -224,7 +225,7 @@ def _exceptions(value: Any, /, *, name: str) -> tuple[type[BaseException], ...]:
 
 def _exception(value: Any, /, *, name: str) -> type[BaseException]:
     if not (isinstance(value, type) and issubclass(value, BaseException)):
-        raise ConfigurationError(f"{name}={shown(value)} is no exception class; give one, such as TimeoutError")
+        raise ConfigurationError(f"{name}={shown(value)} is not an exception class; give one, such as TimeoutError")
     return value
 
 
@@ -238,7 +239,7 @@ def _redacted(value: Any, /, *, name: str) -> str | re.Pattern[str] | SecretValu
         return value
     if isinstance(value, re.Pattern):
         if not isinstance(value.pattern, str):
-            raise ConfigurationError(f"{name}={shown(value)} is a pattern for bytes; give one for texts")
+            raise ConfigurationError(f"{name}={shown(value)} is a pattern for bytes; give one for strings")
         return value
     return NAME_TEXT(value, name=name)
 
@@ -252,13 +253,16 @@ def _store(value: Any, /, *, name: str) -> str:
             raise
         what = address.shown(given) if isinstance(given, str) else type(given).__name__  # never shows a password
         raise ConfigurationError(
-            f"{name}={what!r} is no address; give a text such as sqlite:///jobs.db or postgresql://user@host/database"
+            f"{name}={what!r} is not an address; give a string such as sqlite:///jobs.db or "
+            "postgresql://user@host/database"
         ) from None
 
 
 def _clock(value: Any, /, *, name: str) -> Any:
     if not all(callable(getattr(value, method, None)) for method in ("now", "monotonic_s", "elapsed_s", "lease_s")):
-        raise ConfigurationError(f"{name}={shown(value)} is no clock; leave it out, or give one of shiftboss.testing")
+        raise ConfigurationError(
+            f"{name}={shown(value)} is not a clock; leave it out, or give one of shiftboss.testing"
+        )
     return value
 
 
@@ -270,31 +274,34 @@ def _codec(value: Any, /, *, name: str) -> Any:
     """Tries the codec once: one that does not work is found before anything is stored with it."""
     methods = (getattr(value, method, None) for method in ("encode", "decode"))
     if isinstance(value, type) or not all(callable(method) for method in methods):
-        raise ConfigurationError(f"{name}={shown(value)} is no codec; give shiftboss.codec.AesGcmCodec(…), or your own")
+        raise ConfigurationError(
+            f"{name}={shown(value)} is not a codec; give shiftboss.codec.AesGcmCodec(…), or your own"
+        )
     kind = type(value).__name__
     key_ids, digest_keys = getattr(value, "key_ids", None), getattr(value, "digest_keys", None)
     if not _all_are(key_ids, lambda each: isinstance(each, str) and KEY_ID.fullmatch(each) is not None):
         raise ConfigurationError(
-            f"{name}={kind}: key_ids must be the ids of its keys, the newest first: at most 64 letters, digits, "
-            "'.', '_' and '-' each"
+            f"{name}={kind}: key_ids must be the ids of its keys, newest first: each at most 64 letters, digits, '.', "
+            "'_' and '-'"
         )
     if not _all_are(digest_keys, lambda each: isinstance(each, bytes) and len(each) >= MIN_DIGEST_KEY_BYTES):
         raise ConfigurationError(
-            f"{name}={kind}: digest_keys must be secrets of at least {MIN_DIGEST_KEY_BYTES} bytes, the newest first"
+            f"{name}={kind}: digest_keys must be secrets of at least {MIN_DIGEST_KEY_BYTES} bytes, newest first"
         )
     try:
         encoded = value.encode(TRIAL)
         decoded = value.decode(encoded) if isinstance(encoded, bytes) else None
     except Exception as error:
-        raise ConfigurationError(f"{name}={kind} raised {type(error).__name__} when it was tried: {error}") from error
-    if not isinstance(encoded, bytes) or TRIAL in encoded or decoded != TRIAL:
-        came_back = (
-            "no bytes" if not isinstance(encoded, bytes) else "plain text" if TRIAL in encoded else "what is lost"
-        )
-        raise ConfigurationError(
-            f"{name}={kind} made {came_back} of a text when it was tried; nothing is stored with it"
-        )
-    return value
+        raise ConfigurationError(f"{name}={kind} raised {type(error).__name__} in a test call: {error}") from error
+    if not isinstance(encoded, bytes):
+        problem = "its encode returned no bytes"
+    elif TRIAL in encoded:
+        problem = "its encode left the text readable"
+    elif decoded != TRIAL:
+        problem = "its decode did not return what its encode was given"
+    else:
+        return value
+    raise ConfigurationError(f"{name}={kind} failed a test call: {problem}; shiftboss stores nothing with it")
 
 
 def _all_are(values: Any, is_one: Callable[[Any], bool]) -> bool:

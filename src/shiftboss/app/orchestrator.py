@@ -198,13 +198,13 @@ class Orchestrator(Operations):
     def _declare(self, fn: Callable[..., Any] | Command, options: Mapping[str, Any]) -> Worker[..., Any]:
         site = twins.caller(2)
         if self.current.node is not None and not self._sites.is_twin(site):
-            raise AlreadyStarted("workers are declared before the start; stop the orchestrator first")
+            raise AlreadyStarted("workers can only be registered before the start; stop the orchestrator first")
         plain = fn.fn if isinstance(fn, Worker) else fn
         definition, body = declare(plain, options)
         if self._sites.is_again(site, definition.name) and definition.name in self.definitions:
             return Worker(self, self.definitions[definition.name], plain)
         if definition.name in self.definitions:
-            raise ConfigurationError(f"worker {definition.name!r} is declared twice; give one of them another name")
+            raise ConfigurationError(f"worker {definition.name!r} is registered twice; give one of them another name")
         if self.redact or self.redact_patterns:
             definition = replace(definition, redact=self.redact, redact_patterns=self.redact_patterns)
         if isinstance(plain, Command):  # the command line is what is shown
@@ -335,7 +335,7 @@ class Orchestrator(Operations):
     async def _await_workers(self, wait_s: float) -> None:
         first_node = self.current.first_node
         while not await asyncio.to_thread(self.current.has_workers):
-            pause_s = first_node.pause_s(f"no worker is declared in {self.store.url} yet", wait_s)
+            pause_s = first_node.pause_s(f"no workers are registered in {self.store.url} yet", wait_s)
             if not pause_s:
                 return
             await asyncio.sleep(pause_s)

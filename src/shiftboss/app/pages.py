@@ -152,7 +152,7 @@ def as_shown(run: Run, mask: Redaction) -> Run:
     if payload is None or isinstance(payload, OpaqueBytes):
         return run
     if len(payload) > MAX_SHOWN_BYTES:
-        return replace(run, payload=encode(f"{len(payload):,} bytes are too many to be shown"))
+        return replace(run, payload=encode(f"too large to show ({len(payload):,} bytes)"))
     return replace(run, payload=without_secrets(payload, run, mask))
 
 

@@ -35,7 +35,7 @@ def opens(current: CurrentNode) -> None:
     """Whatever is being opened will be closed with the process.  Raises NotAllowed if the process is ending already."""
     if _is_ending:
         raise NotAllowed(
-            "this process is ending, its main thread is over: nothing can be opened any more; call it earlier"
+            "this process is ending (its main thread has ended), so nothing can be opened; call it earlier"
         )
     if current not in _open:
         _open.append(current)
@@ -51,8 +51,8 @@ def must_have_threads() -> None:
     uwsgi = sys.modules.get("uwsgi")  # the module exists only in uWSGI's processes
     if uwsgi is not None and not getattr(uwsgi, "has_threads", 1):
         raise ConfigurationError(
-            "uWSGI runs this process without threads, so that no worker would run between two requests; add "
-            "enable-threads = true to its configuration"
+            "uWSGI runs this process without threads, so no worker would run between requests; add enable-threads = "
+            "true to its configuration"
         )
 
 

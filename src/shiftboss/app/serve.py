@@ -42,8 +42,8 @@ def serve(boss: Orchestrator, *, until: Callable[[Engine], None] | None = None) 
         raise NotAllowed("run() owns the process and its signals: call it from the main thread, or use start and stop")
     if running_loop() is not None:
         raise NotAllowed(
-            "run() has an event loop of its own, and one runs in this thread already (a notebook, an async main): "
-            "write `async with boss:` or `await boss.start()` there; in a notebook boss.sync.start() does as well"
+            "run() starts its own event loop, but this thread already runs one (a notebook, an async main): use "
+            "`async with boss:` or `await boss.start()` there; in a notebook boss.sync.start() works too"
         )
     collect_seldom()
     loop = new_loop()

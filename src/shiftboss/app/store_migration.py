@@ -102,8 +102,8 @@ def move(source: Store, target: Store, *, on_progress: Progress = lambda stage, 
     ]
     if wrong:
         raise StoreDamaged(
-            f"{target.url} is not the same as {source.url} ({'; '.join(wrong)}, or their contents differ); "
-            "drop the target, keep the source, and report this"
+            f"{target.url} differs from {source.url} ({'; '.join(wrong)}, or in contents); drop the target, keep the "
+            "source, and report this"
         )
     return Moved(source.url, target.url, expected)
 
@@ -219,14 +219,14 @@ def _refuse_the_living(source: Store, delta: Delta) -> None:
         and (is_live(node, boot=clock.boot, lease_s=clock.lease_s()) or source.is_frozen(node.id))
     ]
     if alive:
-        raise NotAllowed(f"{source.url} is in use by {', '.join(sorted(alive))}; stop what runs there, then move")
+        raise NotAllowed(f"{source.url} is in use by {', '.join(sorted(alive))}; stop these nodes, then move it")
 
 
 def _refuse_what_waits(source: Store, reader: Reader) -> None:
     if reader.has_arrivals:
         raise NotAllowed(
-            f"triggers within transactions wait in {source.url} to be picked up; stop what triggers, start a node for "
-            "a moment, then move"
+            f"{source.url} has triggers from transactions that no node has picked up yet; stop the processes that "
+            "trigger, start a node for a moment, then move it"
         )
 
 

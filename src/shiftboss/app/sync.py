@@ -94,14 +94,14 @@ class SyncFace(Verbs, Questions):
         engine.must_be_another_thread()
         if current.is_on_loop():
             raise NotAllowed(
-                "boss.sync.stop() would block the event loop whose bodies it waits for; await boss.stop() there, or "
-                "call it from another thread"
+                "boss.sync.stop() would block the event loop on which the functions run that it waits for; use await "
+                "boss.stop(), or call it from another thread"
             )
         context = current_body.get()
         if context is not None and engine.runs(context.run_id):
             raise NotAllowed(
-                f"boss.sync.stop() in the body of run {context.run_id} would wait for it; drain the node instead, "
-                "boss.sync.drain(name), or call it in a thread of its own"
+                f"boss.sync.stop() in the function of run {context.run_id} would wait for that run itself; drain the "
+                "node instead, boss.sync.drain(name), or call it in another thread"
             )
         engine.stop()
         report = engine.over.result()
@@ -138,7 +138,7 @@ class SyncFace(Verbs, Questions):
     def _await_workers(self, wait_s: float) -> None:
         current = self._current
         while not current.has_workers():
-            missing = f"no worker is declared in {current.require().store.url} yet"
+            missing = f"no workers are registered in {current.require().store.url} yet"
             pause_s = current.first_node.pause_s(missing, wait_s)
             if not pause_s:
                 return
@@ -176,7 +176,7 @@ class SyncFace(Verbs, Questions):
     def trigger(self, worker: Named, payload: Payload = None, /, **options: Unpack[TriggerOptions]) -> Run:
         """Store a run; returns it after its commit."""
         if options.get("within") is not None:
-            raise ConfigurationError("a trigger within your transaction gives no run yet; call trigger_within(…)")
+            raise ConfigurationError("a trigger within your transaction returns no run yet; call trigger_within(…)")
         node = self.opened()
         request = request_of(node, name_of(worker), self._encode(worker, payload), options)
         run: Run = call.in_thread(lambda answer: node.engine.put(mutation.trigger(request, answer)))
@@ -262,8 +262,8 @@ class SyncFace(Verbs, Questions):
         """
         if process_end.blocks_bodies():
             raise NotAllowed(
-                f"to wait for run {run_id} here would block the event loop on which bodies run, perhaps its own, for "
-                "ever; write await boss.wait_for(…), or run = await worker.trigger(…) and await run.result()"
+                f"waiting for run {run_id} here would block the event loop on which functions run, perhaps forever; "
+                "use await boss.wait_for(…), or run = await worker.trigger(…) and await run.result()"
             )
         node = self.opened()
         timeout_s: float | None = CALL.read_one("timeout", timeout)

@@ -44,7 +44,7 @@ class Unit:
         """Report that it is ready; from now on it reports its status."""
         if self._watchdog_s is not None and self._watchdog_s < LEAST_WATCHDOG_S:
             log.warning(
-                "WatchdogSec=%g is less than an idle engine may rest; systemd will kill it; use %g or more",
+                "WatchdogSec=%g is shorter than the pauses of an idle engine, so systemd will kill it; use %g or more",
                 self._watchdog_s,
                 LEAST_WATCHDOG_S,
             )
@@ -99,7 +99,7 @@ def unit_of_environment(clock: Clock) -> Unit | None:
         to.connect(f"\0{address[1:]}" if address.startswith("@") else address)
     except OSError as error:
         to.close()
-        log.warning("NOTIFY_SOCKET=%s cannot be reached (%s); nothing is said there", address, error)
+        log.warning("NOTIFY_SOCKET=%s cannot be reached (%s); systemd gets no notifications", address, error)
         return None
     is_watched = watchdog_us.isdigit() and int(watchdog_us) > 0 and pid in ("", str(os.getpid()))
     return Unit(to, watchdog_s=int(watchdog_us) / 1e6 if is_watched else None, clock=clock)

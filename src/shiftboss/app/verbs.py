@@ -23,8 +23,8 @@ def _disabled(state: WorkerState) -> str:
 
 
 def _cancelled(run: Run) -> str:
-    became = "was asked to end" if run.status is Status.RUNNING else f"is {run.status}"
-    return f"{run.worker} run {run.id} {became}"
+    became = ": cancellation requested" if run.status is Status.RUNNING else f" is {run.status}"
+    return f"{run.worker} run {run.id}{became}"
 
 
 class Verbs(Face):
@@ -36,8 +36,8 @@ class Verbs(Face):
         RUN,
         Role.OPERATOR,
         VerbWords(
-            api="End a run: at once while it waits, by asking its body while it runs.",
-            api_many="Cancel all unfinished runs that fit a filter.",
+            api="Cancel a run: a pending one at once, a running one by asking its function to stop.",
+            api_many="Cancel all unfinished runs that match a filter.",
             command="""Cancel runs.
 
             Pending runs are cancelled at once; running ones are asked to stop.  A cancelled run is not a failure and is
@@ -59,7 +59,7 @@ class Verbs(Face):
         WORKER,
         Role.OPERATOR,
         VerbWords(
-            api="Let a worker start again; resets failures and breaker.",
+            api="Let a worker start runs again; resets failures and breaker.",
             command="""Let workers start runs again; resets failures and breaker.
 
             Scheduled runs that were missed meanwhile are recorded as skipped.
@@ -76,7 +76,7 @@ class Verbs(Face):
         WORKER,
         Role.OPERATOR,
         VerbWords(
-            api="Start nothing new of a worker; what runs goes on.",
+            api="Stop a worker from starting new runs; running ones finish.",
             command="""Stop workers from starting new runs.
 
             Running runs finish, pending ones stay, and new triggers are refused.  This applies to the whole fleet and
@@ -94,7 +94,7 @@ class Verbs(Face):
             mutation.disable, name, reason=self._remark("reason", reason, of=f"disable of worker {name!r}")
         )
 
-    @verb(WORKER, Role.ADMIN, VerbWords(api="Remove a worker that no live node declares any more; its history stays."))
+    @verb(WORKER, Role.ADMIN, VerbWords(api="Remove a worker that no live node runs any more; its history stays."))
     def forget(self, worker: Named) -> Instruction[None]:
         """Remove a worker that no live node declares.  Raises UnknownWorker, NotAllowed."""
         return Instruction(mutation.forget, name_of(worker), clock=self.opened().clock)
@@ -107,7 +107,7 @@ class Verbs(Face):
         VerbWords(
             api="Run a dead letter again: a new run, fresh attempts, the same payload bytes.",
             api_many=(
-                "Replay all open dead letters that fit a filter, the oldest first, at a pace that the store keeps."
+                "Replay all open dead letters that match a filter, oldest first, at a pace that the store sustains."
             ),
         ),
     )
@@ -123,8 +123,8 @@ class Verbs(Face):
         DEAD_LETTER,
         Role.OPERATOR,
         VerbWords(
-            api="Close a dead letter: somebody has seen to it, and nothing runs again.",
-            api_many="Resolve all open dead letters that fit a filter.",
+            api="Mark a dead letter as handled, without running it again.",
+            api_many="Resolve all open dead letters that match a filter.",
             command="Mark them as handled, without running them again.",
             examples=("shiftboss dead resolve 1042 --note 'booked by hand'",),
         ),
@@ -138,8 +138,8 @@ class Verbs(Face):
         DEAD_LETTER,
         Role.ADMIN,
         VerbWords(
-            api="Close a dead letter as worth nothing; retention takes it later, payload and all.",
-            api_many="Discard all open dead letters that fit a filter.",
+            api="Close a dead letter as worthless; retention deletes it later, with its payload.",
+            api_many="Discard all open dead letters that match a filter.",
             command="""Close them as worthless.
 
             Retention deletes them with their payloads, 30 days later unless configured otherwise.
@@ -160,7 +160,7 @@ class Verbs(Face):
         NODE,
         Role.ADMIN,
         VerbWords(
-            api="Let a node finish what runs and start nothing new until it is started again.",
+            api="Let a node finish its runs and start no new ones until it is restarted.",
             command="""Let a node finish its runs and start no new ones.
 
             NODE is a name or an id, as `shiftboss nodes` shows them.  The node stays alive and keeps its lease until
@@ -169,7 +169,7 @@ class Verbs(Face):
             """,
             examples=("shiftboss nodes", "shiftboss drain web-2:4711"),
             done=lambda node: (
-                f"{node.name} drains: it finishes what runs and starts nothing new until it is started again"
+                f"{node.name} is draining: running runs finish, and no new ones start until the node is restarted"
             ),
         ),
     )
@@ -183,7 +183,7 @@ class Verbs(Face):
     @verb(
         NODE,
         Role.ADMIN,
-        VerbWords(api="What a node declares is the newest from now on: it holds in the fleet until newer code comes."),
+        VerbWords(api="Apply the declarations of a node in the whole fleet, until newer code is deployed."),
     )
     def prefer(self, node: str, worker: Named | None = None) -> Instruction[tuple[str, ...]]:
         """Make the declarations of a node (its id or its name) the newest: of one worker, or of all that it declares.

@@ -120,6 +120,6 @@ WAYS: dict[str, Callable[[Any, Statement, Two], Any]] = {
 def _must_be_postgresql(within: Any, vendor: str) -> None:
     if vendor != "postgresql":
         raise ConfigurationError(
-            f"within={type(within).__qualname__} leads to {vendor}, and the runs are kept in PostgreSQL; give a "
-            "connection to the database that the store is in"
+            f"within={type(within).__qualname__} is a connection to {vendor}, but the store is in PostgreSQL; give a "
+            "connection to the database of the store"
         )

@@ -98,14 +98,14 @@ def _import_file(path: Path) -> ModuleType:
         return _run(lambda: _import_as(f"shiftboss_app_{file.stem}", file), str(path))  # queue.py and the like
     module = _run(lambda: importlib.import_module(name), str(path))
     if not _is_from(module, file):
-        raise ConfigurationError(f"{path} cannot be imported: another module of the name {name!r} is in its way")
+        raise ConfigurationError(f"{path} cannot be imported because another module is named {name!r}")
     return module
 
 
 def _import_as(name: str, file: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{file} is no Python file")
+        raise ImportError(f"{file} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
@@ -121,7 +121,9 @@ def _import_module(name: str) -> ModuleType:
     if not is_there:
         file = Path(f"{name}.py")
         there = f"did you mean {file}?" if file.is_file() else WAYS
-        raise ConfigurationError(f"there is no module {name!r} in {Path.cwd()} or among the installed ones; {there}")
+        raise ConfigurationError(
+            f"there is no module {name!r} in {Path.cwd()} or among the installed packages; {there}"
+        )
     return _run(lambda: importlib.import_module(name), name)
 
 
@@ -175,7 +177,7 @@ def _attribute(module: ModuleType, path: str, place: str) -> Orchestrator:
         target = getattr(target, part)
     if not isinstance(target, Orchestrator):
         raise ConfigurationError(
-            f"{place}:{path} is a {type(target).__name__}, no Orchestrator; {_say_orchestrators(module)}"
+            f"{place}:{path} is a {type(target).__name__}, not an Orchestrator; {_say_orchestrators(module)}"
         )
     return target
 

@@ -48,7 +48,7 @@ def choice(
     """What the options select.  Raises UsageError if they select nothing, or in two ways."""
     has_filter = worker is not None or error is not None or since is not None
     if sum((bool(ids), has_filter, everything)) != 1:
-        raise click.UsageError("which dead letters?  Give their ids, or --worker, --error, --since, or --all.")
+        raise click.UsageError("name the dead letters: give their ids, or --worker, --error, --since, or --all.")
     return DeadLetterSelection(tuple(run_id(text) for text in dict.fromkeys(ids)), worker, error, since, everything)
 
 

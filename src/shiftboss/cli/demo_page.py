@@ -63,7 +63,7 @@ def run_demo(*, for_s: float | None, store: str | None, http: str | None, live: 
 def _default_page() -> str | None:
     """The usual port, if the extra is installed."""
     if find_spec("starlette") is None or find_spec("uvicorn") is None:
-        messages.note("no dashboard: it needs pip install 'shiftboss[web]'")
+        messages.note("no dashboard; to have it: pip install 'shiftboss[web]'")
         return None
     return "127.0.0.1:8420"
 
@@ -89,8 +89,8 @@ def _say_where(boss: Orchestrator, *, is_live: bool) -> None:
     if command.endswith("__main__.py"):
         command = "python -m shiftboss"
     place = shown(boss.store_url).removeprefix("sqlite:///")
-    messages.note(f"the observatory keeps everything in {place}; Ctrl-C drains and says what became of it")
-    messages.note("from a second terminal:")
+    messages.note(f"the demo stores everything in {place}; Ctrl-C drains it and prints a summary")
+    messages.note("in a second terminal:")
     for what in ("status --watch", "why summarize", "trigger outlook sensor=cpu --wait", "logs backup", "dead"):
         messages.note(f"  {command} {what} -s {place}")
     if is_live:

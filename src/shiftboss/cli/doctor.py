@@ -46,16 +46,16 @@ SHOWN_DOUBTS = 5
 MAX_WAITING = 10_000  # unfinished runs whose keys are checked, the newest: about a second
 ONE_NODE = 100  # slots, if no live node can be asked
 REMEDIES = {
-    "disabled": "see to the cause, then: shiftboss enable {worker}",
-    "offline": "start a node that declares it, or: shiftboss forget {worker}",
+    "disabled": "fix the cause, then: shiftboss enable {worker}",
+    "offline": "start a node that runs it, or: shiftboss forget {worker}",
     "stuck": "shiftboss show {worker}, then cancel the run, or restart its node",
-    "zombie": "it ends by itself or with its process; a body that must end in time needs executor='process'",
-    "breaker": "nothing: it is probed when its cooldown ends; shiftboss enable {worker} closes it",
+    "zombie": "it ends by itself or with its process; a function that must end in time needs executor='process'",
+    "breaker": "none needed: a test call follows when its cooldown ends; shiftboss enable {worker} closes it",
     "failure_rate": "shiftboss runs --worker {worker} --status dead",
     "backlog": "shiftboss why {worker}",
     "dead_letters": "shiftboss dead",
-    "store": "see to the disk, to who holds the lock, or to the way to the database: docs/how-to/store.md",
-    "silent": "look at that process: stopped, starved of CPU, or cut off from the store",
+    "store": "check the disk, the process that holds the lock, or the connection to the database: docs/how-to/store.md",
+    "silent": "check that process: it may be stopped, starved of CPU, or cut off from the store",
 }
 
 
@@ -87,8 +87,8 @@ def machine() -> Iterator[Diagnosis]:
         yield Diagnosis(
             Level.WARNING,
             "clock",
-            "this system has no clock that counts suspended time",
-            "do not let a machine that runs workers sleep: its leases would look longer than they are",
+            "this system has no clock that counts time while suspended",
+            "do not suspend a machine that runs workers: its leases would seem longer than they are",
         )
 
 
@@ -114,7 +114,7 @@ def file(path: Path) -> Iterator[Diagnosis]:
             Level.WARNING,
             "file system",
             f"{path.parent} is {kind}: everything in it is gone after a reboot",
-            "move the store to a disk, unless that is meant",
+            "move the store to a disk, unless this is intended",
         )
     elif kind:
         yield Diagnosis(Level.GOOD, "file system", f"{path.parent} is on {kind}, a local file system")
@@ -150,9 +150,9 @@ def _room(folder: Path) -> Iterator[Diagnosis]:
     free = facts.f_bavail * facts.f_frsize
     text = f"{formatting.in_bytes(free)} free in {folder}"
     if free < ALMOST_NOTHING_BYTES:
-        yield Diagnosis(Level.PROBLEM, "disk", text, "make room: a full disk stops everything new")
+        yield Diagnosis(Level.PROBLEM, "disk", text, "free some space: on a full disk no new runs start")
     elif free < LITTLE_BYTES:
-        yield Diagnosis(Level.WARNING, "disk", text, "make room, or: shiftboss prune --older-than 7d")
+        yield Diagnosis(Level.WARNING, "disk", text, "free some space, or: shiftboss prune --older-than 7d")
     else:
         yield Diagnosis(Level.GOOD, "disk", text)
 
@@ -162,7 +162,7 @@ def _permissions(path: Path) -> Iterator[Diagnosis]:
         yield Diagnosis(
             Level.WARNING,
             "permissions",
-            f"everybody may write {path}, and so decide what your workers do",
+            f"every user can write {path}, and so control your workers",
             f"chmod o-w {shlex.quote(str(path))}",
         )
     locked = [place for place in (path, path.parent) if place.exists() and not os.access(place, os.W_OK)]
@@ -170,7 +170,7 @@ def _permissions(path: Path) -> Iterator[Diagnosis]:
         yield Diagnosis(
             Level.PROBLEM,
             "permissions",
-            f"{place} cannot be written by this user",
+            f"this user cannot write {place}",
             f"run as its owner, or: chown {place}",
         )
     readable = [place for place in _files_of(path) if _mode(place) & stat.S_IROTH]
@@ -179,11 +179,11 @@ def _permissions(path: Path) -> Iterator[Diagnosis]:
         yield Diagnosis(
             Level.WARNING,
             "permissions",
-            f"everybody on this machine may read {names}: payloads, results, log lines, keys and tokens stand there",
+            f"every user of this machine can read {names}, which contain payloads, results, log lines, keys or tokens",
             f"chmod o-rwx {shlex.join(map(str, readable))}",
         )
     if not locked and path.exists():
-        yield Diagnosis(Level.GOOD, "permissions", f"{path.name} and its folder can be written; for {_readers(path)}")
+        yield Diagnosis(Level.GOOD, "permissions", f"{path.name} and its folder are writable for {_readers(path)}")
 
 
 def _files_of(path: Path) -> list[Path]:
@@ -234,7 +234,7 @@ def _pages(integrity: str) -> Iterator[Diagnosis]:
         yield Diagnosis(
             Level.WARNING,
             "integrity",
-            f"{integrity}: a damaged page is not noticed",
+            f"{integrity}: damaged pages go unnoticed",
             "pg_checksums --enable, while the server is shut down",
         )
     else:
@@ -242,15 +242,15 @@ def _pages(integrity: str) -> Iterator[Diagnosis]:
             Level.PROBLEM,
             "integrity",
             integrity,
-            "find out which disk it is, and restore a backup: pg_amcheck says which tables are concerned",
+            "find out which disk it is, and restore a backup; pg_amcheck shows the tables affected",
         )
 
 
 def _file_store(info: dict[str, Any]) -> Iterator[Diagnosis]:
     if info["integrity"] == "ok":
-        yield Diagnosis(Level.GOOD, "integrity", "SQLite's quick check finds nothing")
+        yield Diagnosis(Level.GOOD, "integrity", "SQLite's quick check found no damage")
     elif str(info["integrity"]).startswith("not finished"):
-        yield Diagnosis(Level.GOOD, "integrity", f"SQLite's quick check found nothing, but {info['integrity']}")
+        yield Diagnosis(Level.GOOD, "integrity", f"SQLite's quick check found no damage, but {info['integrity']}")
     else:
         yield Diagnosis(
             Level.PROBLEM,
@@ -262,10 +262,10 @@ def _file_store(info: dict[str, Any]) -> Iterator[Diagnosis]:
         yield Diagnosis(
             Level.WARNING,
             "log",
-            f"the write-ahead log has {formatting.in_bytes(info['wal_bytes'])}: {_who_keeps_it(info)}",
-            "end its transaction, or the process: a backup or a database browser, most likely"
+            f"the write-ahead log has grown to {formatting.in_bytes(info['wal_bytes'])}: {_who_keeps_it(info)}",
+            "end its transaction or the process; it is probably a backup or a database browser"
             if info["long_readers"]
-            else "look for a process that holds the file open for long (lsof), a backup or a database browser",
+            else "look for a process that holds the file open (lsof), such as a backup or a database browser",
         )
     else:
         yield Diagnosis(Level.GOOD, "log", f"the write-ahead log has {formatting.in_bytes(info['wal_bytes'])}")
@@ -273,8 +273,8 @@ def _file_store(info: dict[str, Any]) -> Iterator[Diagnosis]:
         yield Diagnosis(
             Level.WARNING,
             "reserve",
-            "the room for recording the end of runs on a full disk is not set aside",
-            "make room; a node that runs, or the next that starts, sets it aside again",
+            "no disk space is reserved for recording the end of runs when the disk is full",
+            "free some space; a running node, or the next one to start, reserves it again",
         )
 
 
@@ -295,8 +295,8 @@ def notifications(notifier: Notifier) -> Iterator[Diagnosis]:
 def _who_keeps_it(info: Mapping[str, Any]) -> str:
     who = info["long_readers"]
     if who:
-        return f"{who} reads for long and keeps it from being reused"
-    return "a reader keeps it from being reused, or it cannot be moved into the file"
+        return f"{who} has been reading for a long time, so the log cannot be reused"
+    return "a reader keeps the log from being reused, or it cannot be moved into the file"
 
 
 def fleet(status: SystemStatus, *, is_dead: Callable[[str], bool]) -> Iterator[Diagnosis]:
@@ -304,36 +304,35 @@ def fleet(status: SystemStatus, *, is_dead: Callable[[str], bool]) -> Iterator[D
     live = [node for node in status.nodes if node.live and not is_dead(node.id)]
     gone = [node for node in status.nodes if node not in live]
     if live:
-        yield Diagnosis(
-            Level.GOOD, "nodes", f"{formatting.plural(len(live), 'node')} {'lives' if len(live) == 1 else 'live'}"
-        )
+        yield Diagnosis(Level.GOOD, "nodes", formatting.plural(len(live), "live node"))
     elif status.workers:
-        yield Diagnosis(Level.WARNING, "nodes", "no node runs workers on this store", "shiftboss run APP")
+        yield Diagnosis(Level.WARNING, "nodes", "no node runs workers of this store", "shiftboss run APP")
     for node in status.nodes:
         if node.frozen:
             yield Diagnosis(
                 Level.WARNING,
                 "node",
-                f"{node.name} is silent although its process lives: a body may keep the interpreter's lock",
-                f"wait: its runs are left to it for a while; or kill {node.pid}, and they begin elsewhere at once.  "
-                "executor='process' keeps such a body apart",
+                f"{node.name} is silent although its process is alive: a function may be holding the interpreter's "
+                "lock (GIL)",
+                f"wait, for it keeps its runs for a while; or kill {node.pid}, and they start elsewhere at once.  "
+                "executor='process' isolates such a function",
             )
     for node in (each for each in gone if not each.frozen):
         runs = [str(run.run) for run in status.running if run.node in (node.id, node.name)]
-        held = f" and still holds run {', '.join(runs)}" if runs else ""
+        held = f" and still has run {', '.join(runs)}" if runs else ""
         yield Diagnosis(
             Level.PROBLEM if runs and not live else Level.WARNING,
             "node",
-            f"{node.name} {'is gone' if is_dead(node.id) else 'has no lease any more'}{held}",
-            "any live node takes over within a minute" if live else "start a node: it takes over what is left",
+            f"{node.name} {'is gone' if is_dead(node.id) else 'has lost its lease'}{held}",
+            "any live node takes over within a minute" if live else "start a node: it takes over the runs",
         )
     not_power = sorted(node.name for node in live if node.durability == "process")
     if not_power:
         yield Diagnosis(
             Level.WARNING,
             "durability",
-            f"durability='process' on {', '.join(not_power)}: a power cut may take the last commits",
-            "leave durability out where that matters",
+            f"durability='process' on {', '.join(not_power)}: a power cut may lose the last commits",
+            "leave out durability= where that matters",
         )
     elif any(node.durability == "power" for node in live):
         yield Diagnosis(Level.GOOD, "durability", "commits of every node wait for the disk")
@@ -346,7 +345,10 @@ def fleet(status: SystemStatus, *, is_dead: Callable[[str], bool]) -> Iterator[D
     for node in ahead:
         by = times.span((node.started_at - status.at).total_seconds())
         yield Diagnosis(
-            Level.WARNING, "clock", f"node {node.name} started {by} from now: a clock was set", "run an NTP service"
+            Level.WARNING,
+            "clock",
+            f"node {node.name} started {by} in the future: a clock was changed",
+            "run an NTP service",
         )
     yield from _health(status)
     letters = sum(worker.dead_letters for worker in status.workers)
@@ -359,7 +361,7 @@ def fleet(status: SystemStatus, *, is_dead: Callable[[str], bool]) -> Iterator[D
 def _health(status: SystemStatus) -> Iterator[Diagnosis]:
     """Every reason of the health; one that only a person can end is a problem."""
     if status.workers and not status.reasons:
-        yield Diagnosis(Level.GOOD, "workers", f"{formatting.plural(len(status.workers), 'worker')}, none of them ill")
+        yield Diagnosis(Level.GOOD, "workers", f"{formatting.plural(len(status.workers), 'worker')}, all healthy")
     for reason in status.reasons:
         if reason.fact == "unreadable":
             continue  # named one by one below
@@ -382,7 +384,7 @@ def audit(views: Views, keys_of_it: Callable[[], Keys | None]) -> Iterator[Diagn
         return
     verification, is_all = views.verify_newest(keys, rows=MAX_ACTS)
     if not verification.rows and verification.head is None:
-        yield Diagnosis(Level.GOOD, "audit", "nobody has done anything yet")
+        yield Diagnosis(Level.GOOD, "audit", "the audit log is empty")
         return
     of = (
         formatting.plural(verification.rows, "row")
@@ -393,13 +395,13 @@ def audit(views: Views, keys_of_it: Callable[[], Keys | None]) -> Iterator[Diagn
     for doubt in verification.doubts[:SHOWN_DOUBTS]:
         yield Diagnosis(Level.PROBLEM, "audit", doubt.text, "shiftboss audit verify; keep the store as it is")
     if not verification.is_proven and verification.holds:
-        lacks = "its key is not here" if keys is None else "not all of its keys are here"
-        text = f"of {of} {verification.proven:,} can be verified, for {lacks}"
-        sealed = "; ".join(each for each in verification.limits if "sealed with the key" in each)
-        remedy = "name the file of that key: SHIFTBOSS_AUDIT_KEY_FILE, see docs/how-to/audit.md"
+        lacks = "this machine does not have its key" if keys is None else "this machine does not have all of its keys"
+        text = f"of {of} {verification.proven:,} can be verified, because {lacks}"
+        sealed = "; ".join(each for each in verification.limits if "sealed with key" in each)
+        remedy = "name the file of that key in SHIFTBOSS_AUDIT_KEY_FILE; see docs/how-to/audit.md"
         yield Diagnosis(Level.WARNING, "audit", f"{text}: {sealed}" if sealed else text, remedy)
     elif verification.holds:
-        unsealed = f", {verification.unsealed:,} above the last seal" if verification.unsealed else ""
+        unsealed = f", {verification.unsealed:,} newer than the last seal" if verification.unsealed else ""
         yield Diagnosis(Level.GOOD, "audit", f"{of} verified: {verification.proven:,} proven{unsealed}", rest)
 
 
@@ -409,11 +411,14 @@ def unreadable(views: Views) -> Iterator[Diagnosis]:
     for row in rows:
         yield Diagnosis(Level.PROBLEM, "unreadable", str(row), "shiftboss doctor --set-aside")
     if not rows:
-        yield Diagnosis(Level.GOOD, "rows", "every stored row can be read")
+        yield Diagnosis(Level.GOOD, "rows", "all stored rows are readable")
     aside = views.set_aside(limit=MAX_ASIDE)
     if aside:
         more = " or more" if len(aside) == MAX_ASIDE else ""
-        text = f"{formatting.plural(len(aside), 'row')}{more} lie in the table set_aside, the last by {aside[-1][1].by}"
+        text = (
+            f"{formatting.plural(len(aside), 'row')}{more} in the table set_aside, the last moved there by "
+            f"{aside[-1][1].by}"
+        )
         yield Diagnosis(Level.GOOD, "set aside", text)
 
 
@@ -430,7 +435,7 @@ def codecs(views: Views) -> Iterator[Diagnosis]:
         yield Diagnosis(
             Level.WARNING,
             "codec",
-            f"{', '.join(without)} has no codec, and stores plain what other nodes encrypt",
+            f"{', '.join(without)} has no codec and stores in plain text what other nodes encrypt",
             "give every node the codec",
         )
     plain = sum(1 for run in waiting if run.digest is not None and not run.encoded_by)
@@ -438,8 +443,8 @@ def codecs(views: Views) -> Iterator[Diagnosis]:
         yield Diagnosis(
             Level.WARNING,
             "codec",
-            f"the payload of {formatting.plural(plain, 'unfinished run')} lies there plain",
-            "stored before there was a codec, or by a client without one: give it the codec",
+            f"the payload of {formatting.plural(plain, 'unfinished run')} is stored in plain text",
+            "it was stored before there was a codec, or by a client without one: give that client the codec",
         )
     for key, count in sorted(encoded.items()):
         text = f"the payload of {formatting.plural(count, 'unfinished run')} is encrypted with key {key!r}"
@@ -460,11 +465,11 @@ def relations(views: Views) -> Iterator[Diagnosis]:
     try:
         graph.check(definitions, resources=snapshot.resources)
     except ConfigurationError as error:
-        yield Diagnosis(Level.PROBLEM, "graph", str(error), "mend the declaration and start its node again")
+        yield Diagnosis(Level.PROBLEM, "graph", str(error), "correct the declaration and restart its node")
         return
     if not definitions:
         return
-    yield Diagnosis(Level.GOOD, "graph", "no cycle, no unknown name, every permit can be had")
+    yield Diagnosis(Level.GOOD, "graph", "no cycles, no unknown names, all resource limits can be met")
     slots = sum(node.slots for node in views.nodes() if node.live) or ONE_NODE
     for finding in findings(definitions, resources=snapshot.resources, slots=slots):
         if finding.severity is Severity.WARNING:

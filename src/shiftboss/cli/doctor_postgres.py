@@ -55,7 +55,7 @@ def _version(facts: ServerFacts) -> Iterator[Diagnosis]:
         yield Diagnosis(
             Level.WARNING,
             "server",
-            f"{text}: works, and is no longer maintained",
+            f"{text}: works, but is no longer maintained",
             "upgrade the server to 14 or newer",
         )
     else:
@@ -68,32 +68,32 @@ def _way(facts: ServerFacts) -> Iterator[Diagnosis]:
         yield Diagnosis(
             Level.WARNING,
             "connection",
-            f"what goes to {facts.host} and back can be read on the way: payloads, errors, log lines",
+            f"the connection to {facts.host} is not encrypted: payloads, errors and log lines can be read in transit",
             "add sslmode=verify-full&sslrootcert=… to the address",
         )
     elif facts.is_encrypted and not facts.checks_name and not is_local:
         yield Diagnosis(
             Level.WARNING,
             "connection",
-            f"encrypted, but who answers as {facts.host} is not checked",
+            f"encrypted, but the identity of {facts.host} is not verified",
             "add sslmode=verify-full&sslrootcert=… to the address",
         )
     else:
         yield Diagnosis(
-            Level.GOOD, "connection", "encrypted" if facts.is_encrypted else "to this machine, in the clear"
+            Level.GOOD, "connection", "encrypted" if facts.is_encrypted else "on this machine, not encrypted"
         )
     if facts.pooler == "statement":
         yield Diagnosis(
             Level.PROBLEM,
             "pooler",
-            "a pooler in statement mode stands between: it knows no transactions",
-            "pool_mode = transaction, or name the server itself",
+            "a pooler in statement mode is in between: it does not support transactions",
+            "set pool_mode = transaction, or connect to the server directly",
         )
     elif facts.pooler:
         yield Diagnosis(
             Level.GOOD,
             "pooler",
-            f"a pooler in {facts.pooler} mode stands between: other nodes are looked for every 0.2 s instead of heard",
+            f"a pooler in {facts.pooler} mode is in between: nodes poll every 0.2 s instead of being notified",
         )
 
 
@@ -104,12 +104,12 @@ def _clock(facts: ServerFacts) -> Iterator[Diagnosis]:
         yield Diagnosis(
             Level.WARNING,
             "clock",
-            f"the database's clock is {times.span(by)} {way} this machine's (± {unsure}); schedules and leases go by "
+            f"the database's clock is {times.span(by)} {way} this machine's (± {unsure}); schedules and leases follow "
             "the database's",
             "run an NTP service on both",
         )
     else:
-        yield Diagnosis(Level.GOOD, "clock", f"this machine's and the database's agree (± {unsure})")
+        yield Diagnosis(Level.GOOD, "clock", f"the clocks of this machine and the database agree (± {unsure})")
 
 
 def _writes(facts: ServerFacts) -> Iterator[Diagnosis]:
@@ -118,23 +118,24 @@ def _writes(facts: ServerFacts) -> Iterator[Diagnosis]:
         yield Diagnosis(
             Level.PROBLEM,
             "role of the server",
-            "a standby: nothing can be written",
-            "name the primary, or all hosts (host1,host2), of which the one that can be written is taken",
+            "a standby: it accepts no writes",
+            "name the primary, or all hosts (host1,host2), of which the writable one is used",
         )
         return
     if server.is_read_only:
         yield Diagnosis(
             Level.PROBLEM,
             "role of the server",
-            "default_transaction_read_only is on: nobody can open the store (who has it open goes on writing)",
+            "default_transaction_read_only is on: the store cannot be opened (processes that have it open can still "
+            "write)",
             "find out who set it (some providers do when the disk is almost full), then: ALTER ROLE, ALTER DATABASE or "
             "ALTER SYSTEM … RESET default_transaction_read_only",
         )
     lost = {
         "fsync is off: after a crash of the server's machine the whole database may be damaged": not server.has_fsync,
         "full_page_writes is off: a page half written at a power cut damages its table": not server.has_full_pages,
-        "synchronous_commit is off: a crash of the server loses the commits of its last moments, with triggers that "
-        "were accepted and successes that were recorded (those bodies run again)": server.synchronous_commit == "off",
+        "synchronous_commit is off: a crash of the server loses the commits of its last moments, with accepted "
+        "triggers and recorded successes (those functions run again)": server.synchronous_commit == "off",
     }
     for text, is_lost in lost.items():
         if is_lost:
@@ -153,7 +154,7 @@ def _rights(facts: ServerFacts) -> Iterator[Diagnosis]:
         yield Diagnosis(
             Level.PROBLEM,
             "privileges",
-            f"{role} may not enter schema {schema}",
+            f"{role} has no access to schema {schema}",
             f'as its owner: GRANT USAGE ON SCHEMA {schema} TO "{role}"',
         )
     lacking = [right for right in facts.rights if right.lacks]
@@ -182,16 +183,16 @@ def _sight(facts: ServerFacts) -> Iterator[Diagnosis]:
         yield Diagnosis(
             Level.WARNING,
             "privileges",
-            f"{role} may not ask which cluster this is: a store that is restored on another one may not be recognised "
-            "as set back",
+            f"{role} cannot query which cluster this is: a store restored on another cluster may not be recognised as "
+            "restored",
             f'as a superuser: GRANT EXECUTE ON FUNCTION pg_control_system() TO "{role}"',
         )
     if facts.room is not None and facts.room.hidden:
         yield Diagnosis(
             Level.WARNING,
             "privileges",
-            f"{formatting.plural(facts.room.hidden, 'session')} of other roles cannot be looked at: since when they "
-            "hold what, nobody can say here",
+            f"{formatting.plural(facts.room.hidden, 'session')} of other roles cannot be inspected: their locks and "
+            "start times are unknown",
             f'GRANT pg_read_all_stats TO "{role}"',
         )
 
@@ -205,15 +206,15 @@ def _connections(facts: ServerFacts) -> Iterator[Diagnosis]:
     need = A_NODE * facts.nodes
     fleet = f"{formatting.plural(facts.nodes, 'node')} {'needs' if facts.nodes == 1 else 'need'} {need}"
     text = (
-        f"{room.used} of {room.most} in use, {room.ours} by shiftboss, {free} left; {fleet}, and one more for each "
-        "thread that looks"
+        f"{room.used} of {room.most} connections in use, {room.ours} by shiftboss, {free} left; {fleet}, and one more "
+        "for each thread that reads"
     )
     if free < max(need, A_NODE):
         yield Diagnosis(
             Level.WARNING,
             "connections",
-            f"{text}; no room for a deploy that overlaps",
-            "raise max_connections, put PgBouncer in transaction mode between, or close what others leave open",
+            f"{text}; not enough for an overlapping deploy",
+            "raise max_connections, use PgBouncer in transaction mode, or close unused connections",
         )
     else:
         yield Diagnosis(Level.GOOD, "connections", text)
@@ -226,7 +227,7 @@ def _locks(facts: ServerFacts) -> Iterator[Diagnosis]:
         if (for_s is None and not who.keeps_waiting) or (for_s is not None and for_s < A_MOMENT_S):
             continue
         has_locks = True
-        waits = f" and keeps {formatting.plural(who.keeps_waiting, 'session')} waiting" if who.keeps_waiting else ""
+        waits = f" and blocks {formatting.plural(who.keeps_waiting, 'session')}" if who.keeps_waiting else ""
         is_grave = who.keeps_waiting > 0 and for_s is not None and for_s >= LOCK_S
         yield Diagnosis(
             Level.PROBLEM if is_grave else Level.WARNING,
@@ -239,12 +240,12 @@ def _locks(facts: ServerFacts) -> Iterator[Diagnosis]:
         yield Diagnosis(
             Level.WARNING,
             "locks",
-            f"prepared transaction {transaction.gid!r} stands for {times.span(transaction.for_s)}: it keeps its "
-            "locks, restarts included, and holds back vacuum",
+            f"prepared transaction {transaction.gid!r} has been open for {times.span(transaction.for_s)}: it keeps "
+            "its locks, even over restarts, and blocks vacuum",
             f"COMMIT PREPARED '{transaction.gid}' or ROLLBACK PREPARED '{transaction.gid}'",
         )
     if not has_locks:
-        yield Diagnosis(Level.GOOD, "locks", "nobody holds one on our tables for longer than a moment")
+        yield Diagnosis(Level.GOOD, "locks", "no session has held a lock on our tables for long")
 
 
 def _transactions(facts: ServerFacts) -> Iterator[Diagnosis]:
@@ -258,12 +259,12 @@ def _transactions(facts: ServerFacts) -> Iterator[Diagnosis]:
         yield Diagnosis(
             Level.WARNING,
             "transactions",
-            f"{_name(who)} is in one transaction{_since(who)}{', idle' if is_idle else ''}: what was deleted since "
-            "then cannot be vacuumed, and every look at our tables gets slower",
+            f"{_name(who)} has been in one transaction{_since(who)}{', idle' if is_idle else ''}: rows deleted since "
+            "then cannot be vacuumed, so every query of our tables gets slower",
             _end(who),
         )
     if not has_old:
-        yield Diagnosis(Level.GOOD, "transactions", "none that holds back vacuum for long")
+        yield Diagnosis(Level.GOOD, "transactions", "none has blocked vacuum for long")
 
 
 def _vacuum(facts: ServerFacts) -> Iterator[Diagnosis]:
@@ -273,7 +274,7 @@ def _vacuum(facts: ServerFacts) -> Iterator[Diagnosis]:
         yield Diagnosis(
             Level.WARNING,
             "vacuum",
-            "autovacuum is off: our tables are rewritten all day and only grow",
+            "autovacuum is off: our tables change all day, so they only grow",
             "set autovacuum to on",
         )
     swollen = False
@@ -287,14 +288,14 @@ def _vacuum(facts: ServerFacts) -> Iterator[Diagnosis]:
             yield Diagnosis(
                 Level.WARNING,
                 "vacuum",
-                f"{table.name} has {table.dead:,} dead rows beside {table.live:,}, {in_bytes(table.size_bytes)}; last "
-                f"vacuumed {ago}",
-                f"end what holds it back, then: VACUUM (ANALYZE) {facts.schema}.{table.name}",
+                f"{table.name} has {table.dead:,} dead and {table.live:,} live rows, {in_bytes(table.size_bytes)}; "
+                f"last vacuumed {ago}",
+                f"end what blocks vacuum, then: VACUUM (ANALYZE) {facts.schema}.{table.name}",
             )
     if not swollen:
         dead = sum(table.dead for table in facts.tables if table.name in HOT)
         yield Diagnosis(
-            Level.GOOD, "vacuum", f"{formatting.plural(dead, 'dead row')} in the tables that are written most"
+            Level.GOOD, "vacuum", f"{formatting.plural(dead, 'dead row')} in the tables with the most writes"
         )
 
 
@@ -308,19 +309,19 @@ def _standbys(facts: ServerFacts) -> Iterator[Diagnosis]:
             yield Diagnosis(
                 Level.WARNING,
                 "standby",
-                f"{text}, {times.span(standby.lag_s)} late: a failover to it would lose that",
-                "look at its network, its disk, and what is asked of it",
+                f"{text}, {times.span(standby.lag_s)} late: a failover to it would lose that much",
+                "check its network, its disk and its load",
             )
         else:
-            loses = "; a failover loses what has not reached it" if standby.mode == "async" else ""
+            loses = "; a failover loses commits that have not reached it" if standby.mode == "async" else ""
             yield Diagnosis(Level.GOOD, "standby", text + loses)
     for slot in facts.slots:
         if slot.kept_bytes > MUCH_WAL_BYTES:
             yield Diagnosis(
                 Level.WARNING,
                 "standby",
-                f"replication slot {slot.name} is used by nobody and keeps {in_bytes(slot.kept_bytes)} of log: "
-                "the disk fills",
+                f"replication slot {slot.name} is unused and keeps {in_bytes(slot.kept_bytes)} of log: the disk will "
+                "fill up",
                 f"start its reader, or: SELECT pg_drop_replication_slot('{slot.name}')",
             )
 
@@ -331,7 +332,7 @@ def _name(who: Who) -> str:
 
 
 def _since(who: Who) -> str:
-    return ", nobody may say since when," if who.for_s is None else f" for {times.span(who.for_s)}"
+    return ", for an unknown time," if who.for_s is None else f" for {times.span(who.for_s)}"
 
 
 def _end(who: Who) -> str:

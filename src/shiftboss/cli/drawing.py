@@ -67,9 +67,9 @@ class Drawing:
     def _schedule(self, name: str) -> str:
         definition = self._all.get(name)
         if definition is None:
-            return "not declared"
+            return "not registered"
         if definition.after and definition.mode is Mode.TRIGGERED:
-            return "after others"
+            return "after other workers"
         rule = definition.schedule
         return schedule_words.in_words(rule) if rule is not None else definition.mode.value
 
@@ -121,10 +121,10 @@ class Drawing:
     def _show_shared(self) -> None:
         rows: list[table.Row] = []
         for name, other in self._exclusions():
-            rows.append((Cell("blocks", "dim"), f"{name}, {other}", ""))
+            rows.append((Cell("exclusion", "dim"), f"{name} never runs with {other}", ""))
         for name, size in sorted(self._resources.items()):
             users = ", ".join(f"{user} {permits}" for user, permits in self._users(name).items())
-            rows.append((Cell("resource", "dim"), f"{name} ({size})", users))
+            rows.append((Cell("resource", "dim"), f"{name} ({formatting.plural(size, 'concurrency slot')})", users))
         for name, sharing in sorted(self._relations.breakers.items()):
             state = self._breakers.get(name)
             is_closed = state is None or state.mode is BreakerMode.CLOSED

@@ -14,7 +14,7 @@ from shiftboss.app.views import RunningRun, SystemStatus, WorkerStatus
 from shiftboss.cli import messages, times
 from shiftboss.cli.table import Cell
 from shiftboss.core.health import HealthReason
-from shiftboss.core.model import Disabled, Progress, Run, Status
+from shiftboss.core.model import Disabled, Origin, Progress, Run, Status
 from shiftboss.core.printable import one_line
 
 HEALTH_STYLES = {
@@ -33,6 +33,13 @@ STATUS_STYLES = {
     Status.DEAD: "red",
     Status.CANCELLED: "yellow",
     Status.SKIPPED: "dim",
+}
+SOURCES = {
+    Origin.OCCURRENCE: "schedule",
+    Origin.ITERATION: "loop",
+    Origin.TRIGGER: "trigger",
+    Origin.AFTER: "upstream run",
+    Origin.REPLAY: "replay",
 }
 NODE_STYLES = {
     "running": "green",
@@ -89,7 +96,7 @@ def next_run(worker: WorkerStatus, now: datetime) -> Cell:
     if at > now:
         return Cell(times.until(at, now))
     waited = times.rough((now - at).total_seconds())
-    return Cell(f"held {waited}", "yellow") if worker.holds else Cell(f"due {waited}")
+    return Cell(f"held for {waited}", "yellow") if worker.holds else Cell(f"due {waited} ago")
 
 
 def count(number: int, style: str = "") -> Cell:
@@ -110,7 +117,7 @@ def progress(latest: Progress | None, now: datetime) -> str:
     drawn = "" if share is None else f"{bar(share)} {share * 100:3.0f} %"
     in_words = progress_in_words(latest) if share is None else f"{drawn}{_message(latest)}"
     silent_s = 0.0 if latest.at is None else (now - latest.at).total_seconds()
-    return f"{in_words}, said {times.rough(silent_s)} ago" if silent_s >= LONG_SILENCE_S else in_words
+    return f"{in_words} ({times.rough(silent_s)} ago)" if silent_s >= LONG_SILENCE_S else in_words
 
 
 def progress_in_words(latest: Progress | None) -> str:
@@ -137,15 +144,15 @@ def bar(share: float) -> str:
 def running(run: RunningRun) -> Cell:
     """What is unusual about a run in progress."""
     if run.zombie:
-        return Cell(f"zombie: {'cancelled' if run.cancelling else 'timed out'}, its body goes on", "red")
-    return Cell("is being cancelled", "yellow") if run.cancelling else Cell("")
+        return Cell(f"zombie: {'cancelled' if run.cancelling else 'timed out'}, but its code is still running", "red")
+    return Cell("cancellation requested", "yellow") if run.cancelling else Cell("")
 
 
 def slots(status: SystemStatus) -> str:
     """ "2 nodes, 3/40 slots"."""
     live = [node for node in status.nodes if node.live and node.mode != "client"]
     if not live:
-        return "no node runs workers"
+        return "no live node"
     used, all_ = sum(node.used for node in live), sum(node.slots for node in live)
     return f"{plural(len(live), 'node')}, {used}/{plural(all_, 'slot')}"
 
@@ -162,9 +169,9 @@ def reason(health_reason: HealthReason, worker: WorkerStatus, now: datetime) -> 
 
 
 def disabled(switch: Disabled, now: datetime) -> str:
-    """ "disabled by ada 4 min ago: the gateway is being moved"."""
+    """ "disabled by ada 4 min ago: the gateway is being moved", "disabled automatically 2 min ago: …"."""
     why = f": {switch.reason}" if switch.reason else ""
-    return f"disabled by {switch.by} {times.ago(switch.since, now)}{why}"
+    return f"{switch.how} {times.ago(switch.since, now)}{why}"
 
 
 def _of_triggers(worker: WorkerStatus, switch: Disabled, now: datetime) -> str:
@@ -173,7 +180,7 @@ def _of_triggers(worker: WorkerStatus, switch: Disabled, now: datetime) -> str:
         return "; triggers are refused"
     if switch.probation_until is None:
         return "; triggers are accepted and wait until it is enabled"
-    return f"; triggers are accepted and wait, probed at {times.clock(switch.probation_until, now)}"
+    return f"; triggers are accepted and wait for a test run at {times.clock(switch.probation_until, now)}"
 
 
 def error(kind: str, message: str) -> str:

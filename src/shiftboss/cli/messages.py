@@ -136,6 +136,6 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
-        raise click.UsageError(f"this needs --yes where there is no terminal to ask on: {question}")
+        raise click.UsageError(f"without a terminal this needs --yes: {question}")
     if not click.confirm(one_line(question), default=False, err=True):
         raise Declined

@@ -40,7 +40,7 @@ def find(views: Views, text: str) -> Named:
 def run_id(text: str) -> int:
     """Raises UnknownRun for a text that is no number."""
     if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise UnknownRun(f"{text!r} is no run id: these are numbers, see `shiftboss runs`")
+        raise UnknownRun(f"{text!r} is not a run id; run ids are numbers, see `shiftboss runs`")
     return int(text)
 
 

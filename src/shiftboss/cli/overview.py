@@ -44,7 +44,7 @@ def only(status: SystemStatus, names: Collection[str]) -> SystemStatus:
     known = {worker.name: worker for worker in status.workers}
     for name in names:
         if name not in known:
-            raise UnknownWorker(f"no worker named {name!r} is stored; {did_you_mean(name, known)}")
+            raise UnknownWorker(f"there is no worker named {name!r}; {did_you_mean(name, known)}")
     workers = tuple(worker for worker in status.workers if worker.name in names)
     return replace(status, workers=workers, running=tuple(run for run in status.running if run.worker in names))
 

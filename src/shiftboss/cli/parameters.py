@@ -33,7 +33,7 @@ class Instant(click.ParamType[datetime]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         moment = _read_instant(value)
         if moment is None:
-            self.fail(f"{value!r} is no instant; write 2027-03-28T18:00, 2027-03-28T18:00+01:00 or 18:00", param, ctx)
+            self.fail(f"{value!r} is not a time; write 2027-03-28T18:00, 2027-03-28T18:00+01:00 or 18:00", param, ctx)
         return moment
 
 
@@ -49,7 +49,7 @@ class Since(click.ParamType[datetime]):
         try:
             return SystemClock().now() - timedelta(seconds=duration(value, name=_option(param)))
         except (ConfigurationError, OverflowError):
-            self.fail(f"{value!r} is neither a duration like 2h nor an instant like 2027-03-28T18:00", param, ctx)
+            self.fail(f"{value!r} is neither a duration like 2h nor a time like 2027-03-28T18:00", param, ctx)
 
 
 class PerSecond(click.ParamType[Rate]):

@@ -22,7 +22,7 @@ def read_payload(words: tuple[str, ...]) -> msgspec.Raw | None:
     first = words[0]
     if first == "-" or first.startswith(("@", "{", "[")):
         if len(words) > 1:
-            raise click.UsageError(f"{first!r} is the whole payload; {words[1]!r} is too much.")
+            raise click.UsageError(f"{first!r} is the whole payload; drop {words[1]!r}.")
         return _object(*_source(first))
     return _object(b"{%s}" % b",".join(map(_pair, words)), "the payload")
 
@@ -59,7 +59,7 @@ def _pair(word: str) -> bytes:
     try:
         return msgspec.json.encode(key) + b":" + _value(text, key)
     except UnicodeEncodeError as error:
-        raise click.UsageError(f"{word!r} is no text in UTF-8.") from error
+        raise click.UsageError(f"{word!r} is not valid UTF-8.") from error
 
 
 def _value(text: str, key: str) -> bytes:

@@ -12,7 +12,7 @@ def edge_in_words(edge: Upstream) -> str:
     if edge.fresh:
         conditions.append("fresh")
     if edge.max_age_s is not None:
-        conditions.append(f"not older than {times.length(edge.max_age_s)}")
+        conditions.append(f"at most {times.length(edge.max_age_s)} old")
     if edge.on_failure is not OnFailure.WAIT:
-        conditions.append("skips when it failed" if edge.on_failure is OnFailure.SKIP else "runs also when it failed")
+        conditions.append("on failure: skip" if edge.on_failure is OnFailure.SKIP else "on failure: run")
     return f"{edge.worker} ({', '.join(conditions)})" if conditions else edge.worker

@@ -53,7 +53,7 @@ def reload_on_save(app: str | None, *, http: str | None, store: str | None, shut
     happenings: queue.SimpleQueue[Happening] = queue.SimpleQueue()
     folder = folder_of(app)
     with heard(lambda number: happenings.put(Signalled(number))), _watching(folder, happenings):
-        messages.note(f"watching {folder} for changes of *.py; Ctrl-C ends")
+        messages.note(f"watching {folder} for changes of *.py; Ctrl-C stops")
         return _Reloader(command, environment, happenings, end_within_s=shutdown_timeout_s + KILL_AFTER_S).run()
 
 
@@ -109,7 +109,7 @@ class _Reloader:
     def _saved(self, files: Sequence[str]) -> None:
         if self._is_over:
             return
-        messages.note(f"{_named(files)} changed: starting again")
+        messages.note(f"{_named(files)} changed: restarting")
         if self._process is None:
             self._start()
         elif not self._wants_new:
@@ -126,7 +126,7 @@ class _Reloader:
         if self._wants_new:
             self._start()
         else:
-            messages.note(f"the app has ended (exit code {code}); it is started again at the next save")
+            messages.note(f"the app has ended (exit code {code}); it restarts at the next save")
 
 
 @contextlib.contextmanager

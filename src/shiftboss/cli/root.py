@@ -180,8 +180,8 @@ can also be set as SHIFTBOSS_COMMAND_OPTION, or in [tool.shiftboss.COMMAND] of
 pyproject.toml.  SHIFTBOSS_STORE and SHIFTBOSS_APP apply to all commands.
 
 \b
-Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 the condition is false,
-4 no such thing, 5 refused, 75 store unreachable, 78 store unusable, 124 waiting timed out."""
+Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 check failed,
+4 not found, 5 refused, 75 store unreachable, 78 store unusable, 124 waiting timed out."""
 
 
 @click.command(cls=Root, epilog=EPILOG, context_settings={"auto_envvar_prefix": "SHIFTBOSS"})

@@ -42,9 +42,9 @@ def banner(app: App) -> None:
     left = len(boss.definitions) - len(chosen)
     parts = [f"{formatting.plural(len(chosen), 'worker')}: {counts}", formatting.plural(boss.max_concurrency, "slot")]
     if left:
-        parts.append(f"{left} left to other processes")
+        parts.append(f"{left} for other processes")
     messages.note(dot.join(parts))
-    messages.hint("Ctrl-C drains, a second one cancels, a third leaves at once")
+    messages.hint("Ctrl-C drains, a second one cancels, a third exits at once")
     messages.note()
 
 

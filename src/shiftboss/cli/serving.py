@@ -30,7 +30,7 @@ def http_options(command: Callable[..., int]) -> Callable[..., int]:
             "--user-header",
             metavar="NAME",
             envvar="SHIFTBOSS_USER_HEADER",
-            help="Where a trusted proxy names the user, as X-Remote-User; the access file has their roles.",
+            help="Header in which a trusted proxy names the user, as X-Remote-User; roles are in the access file.",
         ),
         click.option(
             "--trusted-proxy",
@@ -38,7 +38,7 @@ def http_options(command: Callable[..., int]) -> Callable[..., int]:
             multiple=True,
             metavar="ADDRESS",
             envvar="SHIFTBOSS_TRUSTED_PROXY",
-            help="A proxy, or a network of them, whose X-Forwarded-… headers are believed.  Repeatable.",
+            help="A proxy, or a network of them, whose X-Forwarded-… headers are trusted.  Repeatable.",
         ),
         click.option(
             "--access-file",

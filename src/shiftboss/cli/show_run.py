@@ -29,10 +29,10 @@ NOBODYS_FAULT = (Cause.CANCELLED, Cause.INTERRUPTED, Cause.RESCUED)
 OUTPUT_MARK = "── "  # before each stream in the error of a command
 FACTS = (Column(""), Column("", wraps=True, gives=True))
 ATTEMPTS = (
-    Column("TRY", right=True),
-    Column("BEGAN"),
-    Column("TOOK", right=True),
-    Column("ENDED"),
+    Column("ATTEMPT", right=True),
+    Column("STARTED"),
+    Column("DURATION", right=True),
+    Column("OUTCOME"),
     Column("NODE"),
     Column("ERROR", gives=True),
 )
@@ -46,11 +46,11 @@ def show(page: PageOfRun) -> None:
     style = formatting.STATUS_STYLES[run.status]
     table.line(Cell(run.worker, "bold"), f"  run {run.id}  ", Cell(formatting.cause(run), f"bold {style}".strip()))
     if run.unreadable is not None:
-        table.line("  ", Cell(f"{run.unreadable}: below is what could be told; {REMEDY}", "red"))
+        table.line("  ", Cell(f"{run.unreadable}: below is what is known; {REMEDY}", "red"))
     if page.letter is not None and page.letter.unreadable is not None:
         table.line("  ", Cell(f"{page.letter.unreadable}; {REMEDY}", "red"))
     if run.undecodable:
-        table.line("  ", Cell(f"parts of it are {run.undecodable}", "red"))
+        table.line("  ", Cell(f"parts of this run are {run.undecodable}", "red"))
     if run.error is not None and run.status is not Status.SUCCEEDED:
         table.line("  ", Cell(_headline(run.error), "red"))
     table.blank()
@@ -63,7 +63,7 @@ def show(page: PageOfRun) -> None:
     _show_data("payload", run.payload)
     _show_data("result", run.result)
     if run.result_error is not None:
-        messages.note(f"its result cannot be given back: {run.result_error}")
+        messages.note(f"its result cannot be returned: {run.result_error}")
     _hint(page)
 
 
@@ -71,14 +71,14 @@ def _hint(page: PageOfRun) -> None:
     """What a person might want to type next."""
     run = page.run
     if run.undecodable:
-        messages.hint(f"with the key of an application: shiftboss show {run.id} --app APP")
+        messages.hint(f"with the key of an app: shiftboss show {run.id} --app APP")
     if page.letter is not None and page.letter.state == "open":
-        messages.hint(f"again: shiftboss dead replay {run.id}    done with: shiftboss dead resolve {run.id} --note …")
+        messages.hint(f"run again: shiftboss dead replay {run.id}    close: shiftboss dead resolve {run.id} --note …")
     if run.status is Status.PENDING:
-        messages.hint(f"why it waits: shiftboss why {run.id}")
+        messages.hint(f"why it does not start: shiftboss why {run.id}")
     if run.status is Status.RUNNING:
-        to_end_it = f"    to end it: shiftboss cancel {run.id}" if run.cancel is None else ""
-        messages.hint(f"what it says: shiftboss logs {run.id} -f{to_end_it}")
+        to_end_it = f"    cancel: shiftboss cancel {run.id}" if run.cancel is None else ""
+        messages.hint(f"log: shiftboss logs {run.id} -f{to_end_it}")
 
 
 def _headline(error: Error) -> str:
@@ -96,17 +96,17 @@ def _facts(page: PageOfRun) -> list[tuple[str, str]]:
     priority = "" if run.priority.label == "normal" else f", priority {run.priority.label}"
     facts = [
         ("from", _origin(run) + priority),
-        ("stands for", _instants(run)),
+        ("scheduled for", _instants(run)),
         ("stored", when(run.created_at)),
         ("due", when(run.due_at) if run.status is Status.PENDING else ""),
         ("started", when(run.first_started_at)),
         ("running", _running(page)),
         ("progress", _progress(page)),
         ("ended", when(run.finished_at)),
-        ("gives up", when(run.give_up_at) if run.status is Status.PENDING else ""),
+        ("deadline", when(run.give_up_at) if run.status is Status.PENDING else ""),
         ("key", run.key or ""),
-        ("cut short", formatting.plural(run.interruptions, "time") if run.interruptions else ""),
-        ("degraded", "ran although an upstream had failed, or by its fallback" if run.degraded else ""),
+        ("interrupted", formatting.plural(run.interruptions, "time") if run.interruptions else ""),
+        ("degraded", "ran although a dependency had failed, or used its fallback" if run.degraded else ""),
         ("cancel", _cancel(page)),
         ("dead letter", _letter(page.letter, now)),
         ("chain", _links(page)),
@@ -117,13 +117,13 @@ def _facts(page: PageOfRun) -> list[tuple[str, str]]:
 def _origin(run: Run) -> str:
     by = f" by {run.by}" if run.by else ""
     forced = ", forced" if run.forced else ""
-    return f"{run.origin.value}{by}{forced}"
+    return f"{formatting.SOURCES[run.origin]}{by}{forced}"
 
 
 def _instants(run: Run) -> str:
     if run.covers_until is None or run.missed == 0:
         return times.stamp(run.occurs_at) if run.is_standing else ""
-    return f"{times.stamp(run.occurs_at)} and {run.missed:,} more until {times.stamp(run.covers_until)}"
+    return f"{times.stamp(run.occurs_at)}, and {run.missed:,} missed runs until {times.stamp(run.covers_until)}"
 
 
 def _running(page: PageOfRun) -> str:
@@ -137,16 +137,16 @@ def _running(page: PageOfRun) -> str:
         return text
     ending = "timed out" if page.run.cancel is None else "was cancelled"
     since = times.rough((page.at - claim.zombie_since).total_seconds())
-    return f"{text}; a zombie for {since}: it {ending}, and {_why_it_goes_on(page.executor)}"
+    return f"{text}; a zombie for {since}: it {ending}, but {_why_it_goes_on(page.executor)}"
 
 
 def _why_it_goes_on(executor: str) -> str:
     """B6: what an operator can do about a zombie."""
     if executor == "thread":
-        return "a thread ends by itself or with its process"
+        return "a thread ends only by itself or with its process"
     if executor.startswith("pool:"):
-        return "what a pool has begun ends by itself or with that pool"
-    return "it swallows its cancellation" if executor == "coroutine" else "the system cannot end it"
+        return "a pool call ends only by itself or with its pool"
+    return "its code ignores the cancellation" if executor == "coroutine" else "the system could not end its process"
 
 
 def _progress(page: PageOfRun) -> str:
@@ -211,13 +211,13 @@ def _show_failure(run: Run) -> None:
         return
     if run.status is Status.SUCCEEDED and failed is not None:
         table.blank()
-        table.line("  ", f"attempt {failed.number} had failed: ", _headline(error))
+        table.line("  ", f"attempt {failed.number} failed: ", _headline(error))
     if error.traceback.startswith(OUTPUT_MARK):
         for title, lines in _streams(error.traceback):
             _show_lines(title, lines, OUTPUT_LINES.get(title, TRACEBACK_LINES))
     elif error.traceback:
         is_late = failed is not None and failed.cause is Cause.TIMEOUT
-        title = "where it was when its time was up" if is_late else "where it failed"
+        title = "where it was when it timed out" if is_late else "where it failed"
         _show_lines(title, error.traceback.split("\n"), TRACEBACK_LINES)
 
 
@@ -273,7 +273,7 @@ def _show_data(title: str, data: bytes | None) -> None:
         text = msgspec.json.format(data, indent=2).decode()
         short = msgspec.json.format(data, indent=0).decode()
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        text = short = f"{len(data)} bytes that are no JSON"
+        text = short = f"{len(data)} bytes that are not JSON"
     table.blank()
     if len(short) <= SHORT_CHARS:
         text = short

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 from shiftboss.app.pages import PageOfWorker
 from shiftboss.app.views import WorkerStatus
 from shiftboss.cli import formatting, hold_text, relations, table, times
 from shiftboss.cli.commands.runs import show_runs
 from shiftboss.cli.table import Cell, Column
 from shiftboss.core.policy import BreakerPolicy
-from shiftboss.core.worker import Definition, Mode
+from shiftboss.core.schedule import Cron
+from shiftboss.core.worker import Definition, Misfire, Mode
 
 FACTS = (Column(""), Column("", wraps=True, gives=True))
+MISFIRES = {Misfire.ONE: "run once", Misfire.ALL: "run all", Misfire.SKIP: "skip"}
 
 
 # ── for people ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -51,13 +55,22 @@ def _now(page: PageOfWorker) -> list[tuple[str, str]]:
         error_text = formatting.error(worker.last_error.type, worker.last_error.message)
         facts.append(("last error", f"{times.ago(worker.last_error_at, now)}: {error_text}"))
     if worker.consecutive_failures:
-        facts.append(("dead in a row", str(worker.consecutive_failures)))
+        facts.append(("consecutive failures", str(worker.consecutive_failures)))
     if page.next and worker.enabled:
-        instants = ", ".join(times.clock(at, now) for at in page.next)
-        facts.append(("next", f"{instants}  ({times.relative(page.next[0], now)})"))
-    facts.append(("nodes", ", ".join(page.nodes) or "none that lives"))
-    facts += [("declared otherwise", str(other)) for other in page.declared_otherwise]
+        facts.append(("next", _next(page)))
+    facts.append(("nodes", ", ".join(page.nodes) or "no live node"))
+    facts += [("other declarations", str(other)) for other in page.declared_otherwise]
     return [(key, text) for key, text in facts]
+
+
+def _next(page: PageOfWorker) -> str:
+    """ "02:00:00, Tue 02:00 (Europe/Berlin), the first in 1 h": in the zone that the schedule names."""
+    rule, now = page.definition.schedule, page.at
+    zone = ZoneInfo(rule.timezone) if isinstance(rule, Cron) else None
+    named = f" ({rule.timezone})" if isinstance(rule, Cron) else ""
+    instants = ", ".join(times.clock(at, now, zone) for at in page.next)
+    first = times.until(page.next[0], now) if page.next[0] > now else f"was due {times.ago(page.next[0], now)}"
+    return f"{instants}{named}, the first {first}"
 
 
 def _settings(page: PageOfWorker) -> list[tuple[str, str]]:
@@ -65,22 +78,22 @@ def _settings(page: PageOfWorker) -> list[tuple[str, str]]:
     it = page.definition
     facts = [
         ("runs", _when(it, page.worker)),
-        ("takes", _parameters(it)),
+        ("payload", _parameters(it)),
         ("priority", it.priority.label),
-        ("at once", "no limit" if it.concurrency is None else f"{it.concurrency} in the fleet"),
+        ("concurrency", "unlimited" if it.concurrency is None else f"{it.concurrency} in the fleet"),
         ("timeout", times.length(it.timeout_s)),
-        ("start within", times.length(it.start_within_s) if it.start_within_s is not None else ""),
+        ("must start within", times.length(it.start_within_s) if it.start_within_s is not None else ""),
         ("deadline", times.length(it.deadline_s) if it.deadline_s is not None else ""),
         ("retries", _retries(it)),
-        ("rate", f"{it.rate.count} starts in {times.length(it.rate.per_s)}" if it.rate is not None else ""),
+        ("rate limit", times.rate(it.rate.count, it.rate.per_s) if it.rate is not None else ""),
         ("breaker", _breaker(it, page.worker)),
         ("auto-disable", _auto_disable(it)),
-        ("misfire", it.misfire.value if it.mode is Mode.SCHEDULED else ""),
+        ("missed runs", MISFIRES[it.misfire] if it.mode is Mode.SCHEDULED else ""),
         ("jitter", times.length(it.jitter_s) if it.jitter_s else ""),
         ("executor", it.executor),
-        ("max memory", formatting.in_bytes(it.max_memory_bytes) if it.max_memory_bytes is not None else ""),
-        ("once only", "a run that was cut short is never tried again" if it.at_most_once else ""),
-        ("declared", times.ago(page.declared_at, page.at)),
+        ("memory limit", formatting.in_bytes(it.max_memory_bytes) if it.max_memory_bytes is not None else ""),
+        ("at most once", "an interrupted run is never retried" if it.at_most_once else ""),
+        ("registered", times.ago(page.declared_at, page.at)),
     ]
     return [(key, text) for key, text in facts if text]
 
@@ -89,8 +102,8 @@ def _when(it: Definition, worker: WorkerStatus) -> str:
     if it.mode is Mode.SCHEDULED:
         return worker.schedule
     if it.mode is Mode.CONTINUOUS:
-        return f"for ever, {times.length(it.pause_s)} between two iterations" if it.pause_s else "for ever"
-    return "after others" if it.after else "when triggered"
+        return f"continuously, {times.length(it.pause_s)} pause" if it.pause_s else "continuously"
+    return "after other workers" if it.after else "when triggered"
 
 
 def _parameters(it: Definition) -> str:
@@ -103,9 +116,9 @@ def _retries(it: Definition) -> str:
     retry = it.retry
     if retry.max_retries == 0:
         return "none"
-    most = "without end" if retry.max_retries is None else f"up to {retry.max_retries}"
-    back_off = f"{times.length(retry.first_s)}, ×{retry.factor:g}, at most {times.length(retry.cap_s)}"
-    return f"{most}, after a random part of {back_off}"
+    most = "unlimited" if retry.max_retries is None else f"up to {retry.max_retries}"
+    back_off = f"{times.length(retry.first_s)}, ×{retry.factor:g} each time, at most {times.length(retry.cap_s)}"
+    return f"{most}, after a random wait of up to {back_off}"
 
 
 def _breaker(it: Definition, worker: WorkerStatus) -> str:
@@ -115,25 +128,28 @@ def _breaker(it: Definition, worker: WorkerStatus) -> str:
     shared = "" if it.breaker == it.name else f"{it.breaker!r}, "
     fallback = ", with a fallback" if it.fallback else ""
     state = f"now {worker.breaker.replace('_', '-')}" if worker.breaker is not None else ""
-    return f"{shared}opens after {policy.failures} failed attempts in a row{fallback}; {state}".rstrip("; ")
+    return f"{shared}opens after {policy.failures} consecutive failed attempts{fallback}; {state}".rstrip("; ")
 
 
 def _auto_disable(it: Definition) -> str:
     if it.max_consecutive_failures is None:
         return "never"
-    probation = "" if it.probation_s is None else f", one run may probe it after {times.length(it.probation_s)}"
-    fatal = "" if it.counts_fatal else ", fatal ones not counted"
-    return f"after {it.max_consecutive_failures} dead runs in a row{fatal}{probation}"
+    probation = "" if it.probation_s is None else f", with a test run after {times.length(it.probation_s)}"
+    fatal = "" if it.counts_fatal else ", not counting fatal errors"
+    return f"after {it.max_consecutive_failures} consecutive failures{fatal}{probation}"
 
 
 def _relations(page: PageOfWorker) -> list[tuple[str, str]]:
     it = page.definition
     facts = [
         ("depends on", ", ".join(relations.edge_in_words(edge) for edge in it.depends_on)),
-        ("after", ", ".join(it.after)),
-        ("excludes", ", ".join(page.blocked_with)),
-        ("uses", ", ".join(f"{permits} of {name}" for name, permits in it.uses.items())),
-        ("waited for by", ", ".join(page.dependents)),
+        ("runs after", ", ".join(it.after)),
+        ("never runs with", ", ".join(page.blocked_with)),
+        (
+            "resources",
+            ", ".join(f"{name} ({formatting.plural(slots, 'concurrency slot')})" for name, slots in it.uses.items()),
+        ),
+        ("required by", ", ".join(page.dependents)),
         ("triggers", ", ".join(page.triggers)),
         ("tags", ", ".join(it.tags)),
     ]

@@ -49,7 +49,7 @@ def store_url(store: str | None, app: str | None) -> str:
 
 def _readable(url: str) -> str:
     if url.partition("?")[0] in ("memory:", "memory://"):
-        raise ConfigurationError(f"the store {url} lives within its own process; there is nothing to open from here")
+        raise ConfigurationError(f"the store {url} is in the memory of its own process; no other process can open it")
     return url
 
 
@@ -62,7 +62,7 @@ def _saying_of_an_app(store: str | None, app: str | None) -> Iterator[None]:
         file = likely_app() if store is None and app is None else None
         if file is None:
             raise
-        raise StoreMissing(f"{error}; if {file} here has a store of its own, name the app: --app {file}") from error
+        raise StoreMissing(f"{error}; if {file} has a store of its own, name the app: --app {file}") from error
 
 
 @contextmanager
@@ -129,7 +129,7 @@ def recorded(store: str | None, app: str | None, action: str, *, about: str | No
     except StoreMissing:
         raise
     except OperatorError as error:
-        messages.warn(f"the audit does not have this ({action}): {error}")
+        messages.warn(f"this is missing from the audit log ({action}): {error}")
 
 
 def user() -> str:

@@ -59,9 +59,9 @@ def span(seconds: float) -> str:
 
 
 def length(seconds: float | None) -> str:
-    """A setting, as exactly as it was given: "1.5 s", "1 min 30 s", "no limit"."""
+    """A setting, as exactly as it was given: "1.5 s", "1 min 30 s", "unlimited"."""
     if seconds is None:
-        return "no limit"
+        return "unlimited"
     if seconds < UNITS[-2][1]:
         return f"{seconds:g} s"
     parts, rest = [], seconds
@@ -70,6 +70,12 @@ def length(seconds: float | None) -> str:
         if number:
             parts.append(f"{number:g} {unit}")
     return " ".join(parts)
+
+
+def rate(count: int, seconds: float) -> str:
+    """ "20/min", "3 per 1 min 30 s"."""
+    units = {1.0: "s", 60.0: "min", 3_600.0: "h", 86_400.0: "d"}
+    return f"{count:,}/{units[seconds]}" if seconds in units else f"{count:,} per {length(seconds)}"
 
 
 def clock(at: datetime, now: datetime, zone: tzinfo | None = None) -> str:

@@ -86,13 +86,13 @@ def must_be_accepted(state: WorkerState, request: Request) -> None:
     """Raises WorkerDisabled (K5), WrongPayload."""
     if state.disabled is not None and not state.accepts and not request.force:
         raise RefusedDisabled(
-            f"worker {state.name!r} is disabled by {state.disabled.by} ({state.disabled.reason or 'no reason given'}); "
+            f"worker {state.name!r} is {state.disabled.how} ({state.disabled.reason or 'no reason given'}); "
             "enable it, or trigger with force=True"
         )
     if request.payload is not None and len(request.payload) > state.definition.max_payload_bytes:
         raise WrongPayload(
-            f"the payload for {state.name!r} has {len(request.payload)} bytes, {state.definition.max_payload_bytes} "
-            "are allowed; pass a reference to the data, or raise max_payload"
+            f"the payload for {state.name!r} has {len(request.payload)} bytes, the limit is "
+            f"{state.definition.max_payload_bytes}; pass a reference to the data, or raise max_payload"
         )
 
 
@@ -182,7 +182,9 @@ def cancel(
     if run.status is Status.CANCELLED or (run.status is Status.RUNNING and run.cancel is not None):
         return NOTHING, run
     if run.status.is_final:
-        raise NotAllowed(f"run {run.id} of {run.worker!r} has ended ({run.status}); only unfinished runs are cancelled")
+        raise NotAllowed(
+            f"run {run.id} of {run.worker!r} has ended ({run.status}); only unfinished runs can be cancelled"
+        )
     draft = Draft(snapshot, now, ids)
     asked = replace(run, cancel=CancelRequest(by=by, at=now, reason=reason))
     if run.status is Status.PENDING:
@@ -198,7 +200,7 @@ def readable(snapshot: Snapshot, name: str) -> WorkerState:
     """The worker.  Raises UnknownWorker, and NotAllowed if its row cannot be read (W8)."""
     state = snapshot.worker(name)
     if state.unreadable is not None:
-        raise NotAllowed(f"{state.unreadable}; {REMEDY}, or start the application again: it declares it anew")
+        raise NotAllowed(f"{state.unreadable}; {REMEDY}, or restart the application, which registers it again")
     return state
 
 
@@ -260,7 +262,7 @@ def enable(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], name: str, 
 
 
 def state_text(state: WorkerState) -> str:
-    return "enabled" if state.disabled is None else f"disabled by {state.disabled.by}: {state.disabled.reason}"
+    return "enabled" if state.disabled is None else f"{state.disabled.how}: {state.disabled.reason}"
 
 
 def forget(
@@ -273,14 +275,16 @@ def forget(
     readable(snapshot, name)
     declaring = sorted(n.name for n in snapshot.nodes.values() if n.id in live and name in n.workers)
     if declaring:
-        raise NotAllowed(f"worker {name!r} is declared by node {', '.join(declaring)}; stop or redeploy it first")
+        raise NotAllowed(
+            f"worker {name!r} is still registered by node {', '.join(declaring)}; stop or redeploy it first"
+        )
     if snapshot.running_of(name):
-        raise NotAllowed(f"worker {name!r} has running runs; they must end first")
+        raise NotAllowed(f"worker {name!r} has running runs; wait until they end, or cancel them")
     lane = snapshot.lane(name)
     if lane.sealed:
         raise NotAllowed(f"{next(iter(lane.sealed.values())).unreadable}; {REMEDY}")
     if not lane.is_whole:
-        raise NotAllowed(f"more than {len(lane)} runs of {name!r} wait; cancel them first")
+        raise NotAllowed(f"more than {len(lane)} runs of {name!r} are pending; cancel them first")
     cancelled = tuple(
         move(run, Status.CANCELLED, finished_at=now, cause=Cause.CANCELLED, cancel=CancelRequest(by=by, at=now))
         for run in lane
@@ -291,7 +295,7 @@ def forget(
         events=(
             *(RunEnded(at=now, worker=name, run=run.id, status=run.status, cause=run.cause) for run in cancelled),
             WorkerForgotten(at=now, worker=name, by=by),
-            Audit(at=now, worker=name, by=by, action="forget", before=f"{len(cancelled)} waiting", after="forgotten"),
+            Audit(at=now, worker=name, by=by, action="forget", before=f"{len(cancelled)} pending", after="forgotten"),
         ),
     ), None
 
@@ -316,13 +320,13 @@ def _node(snapshot: Snapshot, wanted: str) -> Node:
         named = [each for each in snapshot.nodes.values() if each.name == wanted]
         if len(named) > 1:
             ids = ", ".join(sorted(each.id for each in named))
-            raise UnknownNode(f"{wanted!r} is the name of several nodes; give the id of one: {ids}")
+            raise UnknownNode(f"several nodes are named {wanted!r}; give the id of one: {ids}")
         if not named:
             known = ", ".join(sorted(each.name for each in snapshot.nodes.values())) or "none"
-            raise UnknownNode(f"no node {wanted!r} is known; known: {known}")
+            raise UnknownNode(f"there is no node {wanted!r}; known: {known}")
         node = named[0]
     if node.unreadable is not None:
-        raise NotAllowed(f"{node.unreadable}: if it lives it writes that row anew within 10 s; else {REMEDY}")
+        raise NotAllowed(f"{node.unreadable}; a live node rewrites its row within 10 s; otherwise {REMEDY}")
     return node
 
 
@@ -339,9 +343,9 @@ def prefer(
     """
     node = _node(snapshot, wanted)
     if node.id not in live:
-        raise NotAllowed(f"node {node.name} does not live any more; start that code again, then choose it")
+        raise NotAllowed(f"node {node.name} is no longer live; start that code again, then prefer it")
     if node.mode is not NodeMode.RUNNING:
-        raise NotAllowed(f"node {node.name} starts nothing more; start that code again, then choose what it declares")
+        raise NotAllowed(f"node {node.name} starts no more runs; start that code again, then prefer it")
     if worker is not None:
         readable(snapshot, worker)
         if worker not in node.declares:
@@ -399,7 +403,7 @@ def _prefers(
         by=by,
         action="prefer",
         before=f"{what}{before.current or 'none'}",
-        after=f"{what}{key}, which {node.name} declares",
+        after=f"{what}{key}, declared by {node.name}",
     )
 
 
@@ -420,7 +424,7 @@ def replay(
     dead, letter = _letter(snapshot, run_id)
     if letter.state not in ("open", "superseded"):
         became = f" as run {letter.replayed_as}" if letter.replayed_as else ""
-        raise NotAllowed(f"dead letter {run_id} is {letter.state}{became}; only an open one is replayed")
+        raise NotAllowed(f"dead letter {run_id} is {letter.state}{became}; only an open one can be replayed")
     definition = readable(snapshot, dead.worker).definition
     due_at = later(now, delay_s)
     deadline_at = None if definition.deadline_s is None else later(due_at, definition.deadline_s)
@@ -467,7 +471,7 @@ def _close(
     if letter.state == state:
         return NOTHING, letter
     if letter.state not in ("open", "superseded"):
-        raise NotAllowed(f"dead letter {run_id} is {letter.state}; only an open one is {state}")
+        raise NotAllowed(f"dead letter {run_id} is {letter.state}; only an open one can be {state}")
     closed = replace(letter, state=state, closed_at=now, closed_by=by, note=note)
     audit = Audit(at=now, worker=letter.worker, run=run_id, by=by, action=state, before=letter.state, after=note)
     return Change(letters=(closed,), events=(audit,)), closed
@@ -477,7 +481,7 @@ def _letter(snapshot: Snapshot, run_id: int) -> tuple[Run, DeadLetter]:
     run = found(snapshot, run_id)
     letter = snapshot.letters.get(run_id)
     if letter is None:
-        raise NotAllowed(f"run {run_id} of {run.worker!r} is no dead letter (it is {run.status})")
+        raise NotAllowed(f"run {run_id} of {run.worker!r} is not a dead letter (it is {run.status})")
     if letter.unreadable is not None:
         raise NotAllowed(f"{letter.unreadable}; {REMEDY}")
     return run, letter

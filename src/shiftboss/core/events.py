@@ -68,9 +68,9 @@ class AttemptEnded(Event, frozen=True, tag="attempt_ended"):
 
     def says(self) -> Words:
         if self.cause is Cause.INTERRUPTED:
-            return Words("attempt %s was cut short; it is due again", (self.attempt,))
+            return Words("attempt %s was interrupted; the run is due again", (self.attempt,))
         error, again = with_error(self.error), clock(self.retry_at)
-        return Words("attempt %s failed (%s%s); it is tried again at %s", (self.attempt, self.cause, error, again))
+        return Words("attempt %s failed (%s%s); next attempt at %s", (self.attempt, self.cause, error, again))
 
     @property
     def severity(self) -> Severity:
@@ -93,7 +93,7 @@ class RunEnded(Event, frozen=True, tag="run_ended"):
 
     def says(self) -> Words:
         if self.status is Status.DEAD:
-            return Words("is dead (%s%s); it waits as a dead letter", (self.cause, with_error(self.error)))
+            return Words("is dead (%s%s); kept as a dead letter", (self.cause, with_error(self.error)))
         return Words("%s after %s", (self.status, span(self.duration_s)))
 
     @property
@@ -131,7 +131,7 @@ class RunRescued(Event, frozen=True, tag="run_rescued"):
     due_at: datetime | None = None
 
     def says(self) -> Words:
-        return Words("was rescued from node %s, which was given up; due %s", (self.lost_node, clock(self.due_at)))
+        return Words("was rescued from node %s, which was lost; due %s", (self.lost_node, clock(self.due_at)))
 
 
 class StaleReport(Event, frozen=True, tag="stale_report"):
@@ -143,7 +143,7 @@ class StaleReport(Event, frozen=True, tag="stale_report"):
     fence: int = 0
 
     def says(self) -> Words:
-        return Words("got a late report, which changed nothing: its claim (number %s) was over", (self.fence,))
+        return Words("got a late report, which was ignored: its claim (number %s) had ended", (self.fence,))
 
 
 class DeadLettered(Event, frozen=True, tag="dead_lettered"):
@@ -186,7 +186,7 @@ class WorkerDisabled(Event, frozen=True, tag="worker_disabled"):
 
     def _what_is_next(self) -> str:
         """K5."""
-        probe = "" if self.probe_at is None else f"; next test call at {clock(self.probe_at)}"
+        probe = "" if self.probe_at is None else f"; next test run at {clock(self.probe_at)}"
         return probe + ("; triggers are accepted and wait" if self.accepts else "; triggers are refused")
 
 
@@ -261,8 +261,8 @@ class NodeLeft(Event, frozen=True, tag="node_left"):
     def says(self) -> Words:
         if not self.lost:
             return Words("node %s left", (self.name,))
-        given_up = "node %s was given up: its process is gone, or its lease has ended; its runs are rescued"
-        return Words(given_up, (self.name,))
+        was_lost = "node %s was lost: its process has ended, or its lease has expired; its runs are rescued"
+        return Words(was_lost, (self.name,))
 
     @property
     def severity(self) -> Severity:
@@ -282,7 +282,7 @@ class NodeShedding(Event, frozen=True, tag="node_shedding"):
         if self.level == "nothing":
             return Words("load shedding ended: all runs may start again")
         held = "low" if self.level == "low" else "low and normal"
-        return Words("load shedding: %s runs are held back until it is over; %s", (held, self.reason))
+        return Words("load shedding: %s priority runs are held until it ends; %s", (held, self.reason))
 
 
 class NodeFrozen(Event, frozen=True, tag="node_frozen"):
@@ -301,9 +301,9 @@ class NodeFrozen(Event, frozen=True, tag="node_frozen"):
     stack: str = ""
 
     def says(self) -> Words:
-        cause = "a function kept the interpreter's lock" + ("" if self.stack else ", or its process was stopped")
-        running = self.bodies or "no function that is known"
-        frozen = "node %s stood still for %.0f s: %s; running there: %s; executor='process' isolates such functions"
+        cause = "a function held the interpreter's lock (GIL)" + ("" if self.stack else ", or its process was stopped")
+        running = self.bodies or "no known function"
+        frozen = "node %s was frozen for %.0f s: %s; running there: %s; executor='process' isolates such functions"
         return Words(frozen, (self.name, self.seconds, cause, running))
 
 
@@ -330,7 +330,10 @@ class StoreRestored(Event, frozen=True, tag="store_restored"):
     epoch: int = 0
 
     def says(self) -> Words:
-        lost = "the store lost a part of its past, or may have: %s; all is read anew, and live nodes register again"
+        lost = (
+            "the store lost a part of its past, or may have: %s; everything is read again, and live nodes register "
+            "again"
+        )
         return Words(lost, (self.reason,))
 
 
@@ -347,7 +350,7 @@ class NodeDrained(Event, frozen=True, tag="node_drained"):
 
     def says(self) -> Words:
         numbers = (self.drained, self.interrupted, self.waiting, self.lost)
-        return Words("drained %s, interrupted %s, waiting %s, lost %s", numbers)
+        return Words("drained %s, interrupted %s, pending %s, lost %s", numbers)
 
 
 class UnreadableEvent(Event, frozen=True, tag="unreadable"):

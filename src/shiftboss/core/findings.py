@@ -97,9 +97,9 @@ def _starving(known: dict[str, Definition], sizes: Mapping[str, int]) -> Iterato
                     Severity.WARNING,
                     "P2",
                     other.name,
-                    f"it cannot run beside {first.name!r}, which is critical and {often}: "
-                    + ("it will never start" if always else "it starts by luck only"),
-                    f"give {first.name!r} a pause or a lower priority, or let them run side by side",
+                    f"it cannot run at the same time as {first.name!r}, which is critical and {often}: "
+                    + ("it will never start" if always else "it will seldom start"),
+                    f"give {first.name!r} a pause or a lower priority, or let the two run at the same time",
                 )
             elif always:
                 wait_s = (OFFSET[other.priority] - OFFSET[first.priority]).total_seconds()
@@ -107,7 +107,8 @@ def _starving(known: dict[str, Definition], sizes: Mapping[str, int]) -> Iterato
                     Severity.NOTE,
                     "B4",
                     other.name,
-                    f"it cannot run beside {first.name!r}, which never pauses: each run waits {wait_s:.0f} s",
+                    f"it cannot run at the same time as {first.name!r}, which never pauses: each run waits "
+                    f"{wait_s:.0f} s",
                     f"give {first.name!r} a pause, or both the same priority",
                 )
 
@@ -134,7 +135,7 @@ def _upstreams(one: Definition, known: dict[str, Definition]) -> Iterator[Findin
                 Severity.WARNING,
                 "D6",
                 one.name,
-                f"it waits for {name!r}, which nothing runs by itself: until somebody triggers that, it never starts",
+                f"it depends on {name!r}, which runs only when somebody triggers it: until then it never starts",
                 f"give {name!r} a schedule or after=, or drop it from depends_on",
             )
         if upstream.mode is Mode.CONTINUOUS and upstream.timeout_s is None:
@@ -142,7 +143,7 @@ def _upstreams(one: Definition, known: dict[str, Definition]) -> Iterator[Findin
                 Severity.WARNING,
                 "D2",
                 one.name,
-                f"it waits for iterations of {name!r}, which has no timeout: one that hangs holds it for ever",
+                f"it depends on {name!r}, which has no timeout: a run that hangs holds it forever",
                 f"give {name!r} a timeout",
             )
         if edge.on_failure is not OnFailure.WAIT and upstream.retry.max_retries is None:
@@ -150,7 +151,7 @@ def _upstreams(one: Definition, known: dict[str, Definition]) -> Iterator[Findin
                 Severity.NOTE,
                 "D5",
                 one.name,
-                f"{name!r} is retried without end: on_failure={edge.on_failure.value!r} applies to fatal errors only",
+                f"{name!r} has unlimited retries: on_failure={edge.on_failure.value!r} applies to fatal errors only",
                 f"give {name!r} max_retries",
             )
         gap_s = _shortest_gap_s(upstream.schedule)
@@ -159,8 +160,8 @@ def _upstreams(one: Definition, known: dict[str, Definition]) -> Iterator[Findin
                 Severity.WARNING,
                 "D4",
                 one.name,
-                f"it wants a success of {name!r} of the last {edge.max_age_s:g} s, and that runs every {gap_s:g} s",
-                "allow a greater age, or run the upstream more often",
+                f"it requires a success of {name!r} within the last {edge.max_age_s:g} s, which runs every {gap_s:g} s",
+                "raise max_age, or run the upstream more often",
             )
 
 
@@ -195,7 +196,7 @@ def _own(one: Definition) -> Iterator[Finding]:
             Severity.WARNING,
             "C7",
             one.name,
-            "at_most_once is never retried: max_retries has no effect",
+            "at_most_once runs are never retried, so max_retries has no effect",
             "drop one of them",
         )
     if one.at_most_once and one.in_pool:
@@ -203,9 +204,9 @@ def _own(one: Definition) -> Iterator[Finding]:
             Severity.NOTE,
             "C7",
             one.name,
-            "at_most_once ends at the pool: one that repeats a call by itself, as Dask does when it loses a worker, "
-            "runs it twice",
-            "give it executor='process', or a pool that repeats nothing",
+            "at_most_once does not reach into the pool: a pool that repeats calls, as Dask does when it loses a "
+            "worker, may run it twice",
+            "use executor='process', or a pool that never repeats a call",
         )
 
 
@@ -217,8 +218,8 @@ def _cadence(one: Definition, gap_s: float) -> Iterator[Finding]:
             Severity.WARNING,
             "M3",
             one.name,
-            f"a run takes {expected_s:g} s and one is due every {gap_s:g} s: it cannot keep up, and skips instants",
-            "run it less often, or more of it at once (concurrency)",
+            f"a run takes {expected_s:g} s and one is due every {gap_s:g} s: it cannot keep up and will skip runs",
+            "run it less often, or raise its concurrency",
         )
     elif one.can_be_stopped and one.timeout_s is not None and one.timeout_s > gap_s and one.concurrency == 1:
         yield Finding(
@@ -226,8 +227,8 @@ def _cadence(one: Definition, gap_s: float) -> Iterator[Finding]:
             "M3",
             one.name,
             f"its timeout of {one.timeout_s:g} s is longer than its interval of {gap_s:g} s: "
-            "an attempt that hangs delays the next instants",
-            f"give it timeout={gap_s:g} or less",
+            "an attempt that hangs delays the next runs",
+            f"use timeout={gap_s:g} or less",
         )
     start_s = one.rate.per_s / one.rate.count if one.rate is not None else 0.0
     if start_s > gap_s:
@@ -235,8 +236,8 @@ def _cadence(one: Definition, gap_s: float) -> Iterator[Finding]:
             Severity.WARNING,
             "B8",
             one.name,
-            f"its rate allows a start every {start_s:g} s, its schedule wants one every {gap_s:g} s",
-            "raise the rate, or run it less often",
+            f"its rate limit allows one start every {start_s:g} s, but its schedule needs one every {gap_s:g} s",
+            "raise the rate limit, or run it less often",
         )
     if within_s is not None and within_s < gap_s:
         yield Finding(
@@ -262,8 +263,8 @@ def _capacity(
             Severity.WARNING if load > slots else Severity.NOTE,
             "P3",
             "",
-            f"{load:.1f} slots are busy on average by what runs by itself, and a node has {slots}",
-            "start more nodes, or give this one more slots (max_concurrency)",
+            f"scheduled and continuous workers keep {load:.1f} slots busy on average, but a node has {slots}",
+            "start more nodes, or raise max_concurrency",
         )
     for kind, of_kind in slots_of.items():
         load = sum(share for name, share in shares.items() if known[name].executor == kind)
@@ -272,8 +273,9 @@ def _capacity(
                 Severity.WARNING,
                 "P3",
                 "",
-                f"{load:.1f} {kind} slots are busy on average by what runs by itself, and a node has {of_kind}",
-                f"start more nodes, or give this one more of them ({kind}_slots)",
+                f"scheduled and continuous workers keep {load:.1f} {kind} slots busy on average, but a node has "
+                f"{of_kind}",
+                f"start more nodes, or raise {kind}_slots",
             )
     for resource, size in sizes.items():
         taken = sum(share * known[name].uses.get(resource, 0) for name, share in shares.items())
@@ -282,8 +284,8 @@ def _capacity(
                 Severity.WARNING,
                 "B9",
                 "",
-                f"{taken:.1f} permits of {resource!r} are wanted on average, and it has {size}",
-                "make it larger, or run its users less often",
+                f"resource {resource!r} has {size} concurrency slots, but {taken:.1f} are needed on average",
+                "make it larger, or run the workers that use it less often",
             )
 
 
@@ -300,8 +302,8 @@ def _breakers(known: dict[str, Definition]) -> Iterator[Finding]:
                     Severity.WARNING,
                     "K1",
                     second,
-                    f"it shares breaker {breaker!r} with {first!r} under another policy: which one holds is chance",
-                    "give the policy in one place, and the name alone in the others",
+                    f"it shares breaker {breaker!r} with {first!r} but has another policy: either one may apply",
+                    "give the policy on one worker, and only the name on the others",
                 )
                 break
 
@@ -330,7 +332,7 @@ def _unenforceable(known: dict[str, Definition], heedless: Collection[str]) -> I
             "T2",
             one.name,
             f"its {limit} cannot be enforced: {why}{_waits_for(one, known, relations)}",
-            f"{remedy}; timeout=None asks for nothing",
+            f"{remedy}; or set timeout=None",
         )
     if noted:
         shown = ", ".join(noted[:5]) + (f" and {len(noted) - 5} more" if len(noted) > 5 else "")
@@ -338,16 +340,16 @@ def _unenforceable(known: dict[str, Definition], heedless: Collection[str]) -> I
             Severity.NOTE,
             "B6",
             "",
-            f"nobody can stop a thread or what a pool runs: after a timeout the body of {shown} keeps its slot and "
-            "blocks until it ends",
-            "let it look at ctx.cancelled, make it async, or give it executor='process'",
+            f"threads and pool calls cannot be stopped: after a timeout the function of {shown} keeps its slot until "
+            "it returns",
+            "check ctx.cancelled in it, make it async, or use executor='process'",
         )
 
 
-_WHY_IN_POOL = "nobody can stop what a pool has begun", "give it executor='process'"
+_WHY_IN_POOL = "a call that a pool has started cannot be stopped", "use executor='process'"
 _WHY_IN_THREAD = (
-    "nobody can stop a thread, and it takes no ctx to be told by",
-    "give it executor='process', make it async, or let it look at ctx.cancelled",
+    "a thread cannot be stopped, and its function takes no ctx, so it cannot see that it should end",
+    "use executor='process', make it async, or check ctx.cancelled in it",
 )
 
 
@@ -362,8 +364,8 @@ def _waits_for(one: Definition, known: dict[str, Definition], relations: Relatio
     """B6: what cannot start until its function ends."""
     waiting = ["its next run"] if one.concurrency == 1 else []
     waiting += [repr(name) for name in known if name != one.name and relations.conflict(one.name, name)][:3]
-    waiting += [f"who wants {resource!r}" for resource in one.uses]
-    return f"; until its body ends {', '.join(waiting)} cannot start" if waiting else ""
+    waiting += [f"users of {resource!r}" for resource in one.uses]
+    return f"; until its function returns, these cannot start: {', '.join(waiting)}" if waiting else ""
 
 
 def _unheard(known: dict[str, Definition], heedless: Collection[str]) -> Iterator[Finding]:
@@ -375,8 +377,8 @@ def _unheard(known: dict[str, Definition], heedless: Collection[str]) -> Iterato
                 Severity.WARNING,
                 "H2",
                 one.name,
-                f"a heartbeat is expected every {limit_s:g} s, but its body takes no ctx to beat with: "
-                "its silence will never be noticed",
+                f"a heartbeat is expected every {limit_s:g} s, but its function takes no ctx, so it cannot send one: "
+                "a missing heartbeat will not be noticed",
                 "let it take ctx and call ctx.heartbeat() or ctx.progress(), or drop heartbeat_timeout",
             )
 

@@ -161,11 +161,13 @@ def check(definitions: Iterable[Definition], *, resources: Mapping[str, int]) ->
                 if other == definition.name:
                     raise ConfigurationError(
                         f"worker {definition.name!r}: {word} names itself; "
-                        + ("use concurrency=1 instead" if word == "blocks" else "that could never run")
+                        + ("use concurrency=1 instead" if word == "blocks" else "it could never run")
                     )
                 if other not in known:
                     hint = did_you_mean(other, known)
-                    raise ConfigurationError(f"worker {definition.name!r}: {word} names {other!r}, unknown; {hint}")
+                    raise ConfigurationError(
+                        f"worker {definition.name!r}: {word} names {other!r}, which is unknown; {hint}"
+                    )
         for other in definition.blocks:
             if other.startswith(TAG_PREFIX) and other.removeprefix(TAG_PREFIX) not in tags:
                 hint = did_you_mean(other.removeprefix(TAG_PREFIX), tags)
@@ -180,7 +182,7 @@ def check(definitions: Iterable[Definition], *, resources: Mapping[str, int]) ->
                 )
             if permits > resources[resource]:
                 raise ConfigurationError(
-                    f"worker {definition.name!r} uses {permits} permits of {resource!r}, which has only "
+                    f"worker {definition.name!r} uses {permits} concurrency slots of {resource!r}, which has only "
                     f"{resources[resource]}: it could never run"
                 )
     path = find_cycle(
@@ -188,7 +190,8 @@ def check(definitions: Iterable[Definition], *, resources: Mapping[str, int]) ->
     )
     if path:
         raise CycleError(
-            f"depends_on and after form a cycle: {' → '.join(path)}; none of these could ever start. Remove one edge"
+            f"depends_on and after form a cycle: {' → '.join(path)}; none of these could ever start; remove one of "
+            "these edges"
         )
 
 

@@ -130,7 +130,7 @@ def trouble_of_store(
     if not nodes or len(silent_nodes(snapshot, live=live, lease_s=lease_s)) < len(nodes):
         return None
     return StoreTrouble(
-        f"no live node has renewed its lease for more than {SILENT_S:g} s, so they stand still or cannot write",
+        f"no live node has renewed its lease for more than {SILENT_S:g} s: they are frozen or cannot write",
         fact="seems to take no work",
     )
 
@@ -159,7 +159,7 @@ def _disabled(state: WorkerState) -> Iterator[HealthReason]:
     disabled = state.disabled
     if disabled is not None:
         why = f": {disabled.reason}" if disabled.reason else ""
-        text = f"disabled by {disabled.by} since {disabled.since:%Y-%m-%d %H:%M:%S} UTC{why}{_of_triggers(state)}"
+        text = f"{disabled.how} since {disabled.since:%Y-%m-%d %H:%M:%S} UTC{why}{_of_triggers(state)}"
         yield HealthReason(Health.DISABLED, "disabled", text, state.name)
 
 
@@ -170,21 +170,21 @@ def _of_triggers(state: WorkerState) -> str:
         return "; triggers are refused"
     if disabled.probation_until is None:
         return "; triggers are accepted and wait until it is enabled"
-    return f"; triggers are accepted and wait for a probe at {disabled.probation_until:%H:%M:%S} UTC"
+    return f"; triggers are accepted and wait for a test run at {disabled.probation_until:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _offline(snapshot: Snapshot, state: WorkerState, live: Collection[str]) -> Iterator[HealthReason]:
     name = state.name
     here = able_nodes(snapshot, name, live=live)
     if not here:
-        yield HealthReason(Health.OFFLINE, "offline", "no live node declares it", name)
+        yield HealthReason(Health.OFFLINE, "offline", "no live node runs it", name)
         return
     fitting = [node for node in here if node.workers[name] == state.definition.parameters]
     if not fitting:
-        text = "every live node that declares it declares other parameters than the declaration that holds"
+        text = "the live nodes that run it declare other parameters than the declaration in force"
         yield HealthReason(Health.OFFLINE, "offline", text, name)
     elif all(node.mode is NodeMode.DRAINING for node in fitting):
-        yield HealthReason(Health.DEGRADED, DRAINING, "every live node that could run it is shutting down", name)
+        yield HealthReason(Health.DEGRADED, DRAINING, "every live node that could run it is draining", name)
 
 
 def _troubles(snapshot: Snapshot, now: datetime, state: WorkerState, *, due: int) -> Iterator[HealthReason]:
@@ -194,18 +194,18 @@ def _troubles(snapshot: Snapshot, now: datetime, state: WorkerState, *, due: int
         yield HealthReason(Health.UNHEALTHY, "unreadable", f"{row}; {REMEDY}", name)
     yield from _attempts(snapshot, name, policy)
     if policy.max_due is not None and due > policy.max_due:
-        text = f"{due} runs are due and wait, more than {policy.max_due}"
+        text = f"{due} runs overdue (threshold {policy.max_due})"
         yield HealthReason(Health.DEGRADED, "backlog", text, name)
     for run in snapshot.running_of(name):
         limit_s = policy.heartbeat_timeout_s
         if limit_s is not None and run.heartbeat_at is not None:
             silent_s = seconds_between(run.heartbeat_at, now)
             if silent_s > limit_s:
-                text = f"run {run.id} is stuck: silent for {silent_s:.0f} s, longer than {limit_s:g} s"
+                text = f"run {run.id} is stuck: no heartbeat for {silent_s:.0f} s (limit {limit_s:g} s)"
                 yield HealthReason(Health.UNHEALTHY, "stuck", text, name)
         if run.claim is not None and run.claim.zombie_since is not None:
             ending = "timed out" if run.cancel is None else "was cancelled"
-            text = f"run {run.id} is a zombie: it {ending}, but its body still runs"
+            text = f"run {run.id} {ending} but its code is still running (zombie)"
             yield HealthReason(Health.DEGRADED, "zombie", text, name)
     within_s = policy.expect_success_within_s
     since = snapshot.record(name).last_success_at or state.declared_at
@@ -225,14 +225,14 @@ def _attempts(snapshot: Snapshot, name: str, policy: HealthPolicy) -> Iterator[H
         return
     failed = sum(1 for sample in ring if not sample.ok)
     rate = failed / len(ring)
-    text = f"{failed} of its last {len(ring)} attempts failed ({rate:.0%})"
+    text = f"{failed} of the last {len(ring)} attempts failed ({rate:.0%})"
     severity = _grade(rate, policy.degraded_rate, policy.unhealthy_rate)
     if severity is not None:
         yield HealthReason(severity, "failure_rate", text, name)
     expected_s = policy.expected_duration_s
     if expected_s:
         mean_s = sum(sample.duration_s for sample in ring) / len(ring)
-        text = f"its last {len(ring)} attempts took {mean_s:.3g} s on average, {expected_s:g} s are expected"
+        text = f"the last {len(ring)} attempts took {mean_s:.3g} s on average, expected are {expected_s:g} s"
         severity = _grade(mean_s / expected_s, policy.slow_factor, policy.very_slow_factor)
         if severity is not None:
             yield HealthReason(severity, "slow", text, name)
@@ -252,7 +252,9 @@ def _letters(letters: Mapping[str, int], limit: int) -> Iterator[HealthReason]:
     count = sum(letters.values())
     if count > limit:
         worst = max(letters, key=lambda name: (letters[name], name))
-        text = f"{count} dead letters are open, more than {limit}, most of {worst!r}: replay, resolve or discard them"
+        text = (
+            f"{count} open dead letters (threshold {limit}), most of them of {worst!r}: replay, resolve or discard them"
+        )
         yield HealthReason(Health.DEGRADED, "dead_letters", text)
 
 
@@ -261,7 +263,7 @@ def _shedding(snapshot: Snapshot, live: Collection[str]) -> Iterator[HealthReaso
     for node in snapshot.nodes.values():
         if node.id in live and node.shed is not Shed.NOTHING:
             held = "low" if node.shed is Shed.LOW else "low and normal"
-            text = f"node {node.name} holds back {held} runs: {node.shed_reason}"
+            text = f"node {node.name} sheds load: {held} priority runs are held ({node.shed_reason})"
             yield HealthReason(Health.DEGRADED, "shedding", text)
 
 
@@ -274,9 +276,7 @@ def _unreadable(snapshot: Snapshot) -> Iterator[HealthReason]:
 
 def _silent(snapshot: Snapshot, live: Collection[str], lease_s: float) -> Iterator[HealthReason]:
     for node in silent_nodes(snapshot, live=live, lease_s=lease_s):
-        text = (
-            f"node {node.name} has not renewed its lease for more than {SILENT_S:g} s: it stands still or cannot write"
-        )
+        text = f"node {node.name} has not renewed its lease for more than {SILENT_S:g} s: it is frozen or cannot write"
         yield HealthReason(Health.DEGRADED, "silent", text)
 
 
@@ -285,7 +285,7 @@ def _durability(snapshot: Snapshot, live: Collection[str]) -> Iterator[HealthRea
     names = sorted(node.name for node in snapshot.nodes.values() if node.id in live and node.durability == "process")
     if names:
         shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        text = f"durability='process' on {shown}: a power cut may take the last commits"
+        text = f"durability='process' on {shown}: a power cut may lose the last commits"
         yield HealthReason(Health.HEALTHY, "durability", text)
 
 

@@ -81,7 +81,7 @@ def check_nesting(data: bytes) -> None:
         return
     brackets = STRING.sub(b"", data).translate(None, NO_BRACKETS)
     if max(accumulate(map(STEPS.__getitem__, brackets)), default=0) > MAX_NESTING:
-        raise WrongJson(f"is nested deeper than {MAX_NESTING} levels; make it flatter, or pass it as a text")
+        raise WrongJson(f"is nested deeper than {MAX_NESTING} levels; make it flatter, or pass it as a string")
 
 
 def in_one_form(data: bytes) -> bytes:

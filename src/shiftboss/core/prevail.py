@@ -64,8 +64,8 @@ class OtherDeclaration(Value, frozen=True, omit_defaults=False):
         code = f" (code {self.code_version})" if self.code_version else ""
         seen = f", first seen at {self.first_seen_at:%Y-%m-%d %H:%M:%S} UTC" if self.first_seen_at is not None else ""
         return (
-            f"node {self.node}{code} declares it otherwise than what holds{seen}; stop its process {self.pid} on "
-            f"{self.host}, or choose what it declares: shiftboss prefer {self.node}"
+            f"node {self.node}{code} has another declaration than the one in force{seen}; stop its process {self.pid} "
+            f"on {self.host}, or use its declaration: shiftboss prefer {self.node}"
         )
 
 

@@ -85,7 +85,8 @@ class Every(Value, frozen=True, tag="every"):
     def __post_init__(self) -> None:
         if not MIN_EVERY_S <= self.every_s <= MAX_EVERY_S:
             raise ConfigurationError(
-                f"every={self.every_s} s cannot be kept; use {MIN_EVERY_S} s to 100 years, or continuous=True to run on"
+                f"every={self.every_s} s is out of range; use {MIN_EVERY_S} s to 100 years, or continuous=True for a "
+                "loop"
             )
 
     @property
@@ -121,8 +122,8 @@ def cron_expression(value: Any, /, *, name: str) -> str:
     """
     if isinstance(value, (list, tuple, set, frozenset)):
         raise ConfigurationError(
-            f"{name}={shown(value)} is a list, and a worker has one schedule; register the function once for each "
-            "expression, under a name of its own, or give several values in one field, as in '0 6,15,20 * * *'"
+            f"{name}={shown(value)} is a list, but a worker has one schedule; register the function once for each "
+            "expression, each with its own name, or give several values in one field, as in '0 6,15,20 * * *'"
         )
     expression = _EXPRESSION(value, name=name)
     for step in steps(expression):
@@ -153,17 +154,20 @@ class Step(NamedTuple):
     @property
     def fact(self) -> str:
         if self.never_comes:
-            return f"the step of {self.part!r} is longer than its part of the {self.field} field, so it never comes"
+            return (
+                f"the step of {self.part!r} is larger than its range in the {self.field} field, so only the first "
+                "value fires"
+            )
         return (
-            f"{self.part!r} in the {self.field} field begins anew with each turn of the field: its last step is "
-            f"{self.span % self.size} and not {self.size}"
+            f"{self.part!r} starts over each time the {self.field} field wraps: the last step is "
+            f"{self.span % self.size}, not {self.size}"
         )
 
     @property
     def remedy(self) -> str:
         if self.field in UNITS:
             return f'for a fixed distance use every="{self.size}{UNITS[self.field]}"'
-        return "name the values instead, as in '1,4'"
+        return "list the values instead, as in '1,4'"
 
 
 def steps(expression: str) -> list[Step]:
@@ -201,8 +205,8 @@ def timezone_name(value: Any, /, *, name: str) -> str:
     else:
         hours, rest = divmod(int(offset.total_seconds()), 3600)
         named = f"Etc/GMT{-hours:+d}"
-        remedy = f"write {name}={named!r} (its sign is turned round)" if not rest else "give the IANA name of its place"
-    raise ConfigurationError(f"{name}={shown(value)} has no name that other processes know; {remedy}")
+        remedy = f"write {name}={named!r} (note the inverted sign)" if not rest else "give an IANA name"
+    raise ConfigurationError(f"{name}={shown(value)} has no name that other processes could look up; {remedy}")
 
 
 _EXPRESSION, _ZONE_NAME = text(), text()
@@ -283,7 +287,7 @@ def clock_changes(timezone: str, start: datetime, end: datetime) -> list[tuple[d
 
 def _anchored(anchor: datetime | None) -> datetime:
     if anchor is None:
-        raise InternalError("an every= schedule was asked for an instant without its anchor; please report this")
+        raise InternalError("an every= schedule was evaluated without its anchor; please report this")
     return anchor
 
 

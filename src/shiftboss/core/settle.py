@@ -59,7 +59,7 @@ from shiftboss.core.worker import Definition
 MAX_ATTEMPTS_KEPT = 50  # of a run that is retried without limit; as many as a page shows, and rows stay small
 MAX_RESCUES = 5  # C8
 MAX_CRASHES = 5  # R4: as many as rescues; a crash ends a child instead of a node
-OUTLIVED = Error(type="TimeoutError", message="did not end within its timeout, nor before its process")  # B6
+OUTLIVED = Error(type="TimeoutError", message="was still running after its timeout when its process ended")  # B6
 UNCOUNTED = frozenset({Cause.INTERRUPTED, Cause.RESCUED})  # R2
 
 
@@ -268,7 +268,7 @@ def _give_back(draft: Draft, run: Run, *, began: bool) -> None:
     if run.cancel is not None:
         _cancel(draft, run)
     elif definition.at_most_once and began:
-        lost = Error(type="Interrupted", message="the body was cut short, and at_most_once forbids a repetition")
+        lost = Error(type="Interrupted", message="the attempt was interrupted, and at_most_once forbids another one")
         _die(draft, run, Cause.LOST, lost)
     else:
         draft.put(_pending_again(run, due_at=draft.now, rescues=run.rescues))
@@ -307,7 +307,7 @@ def expire(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], run: Run) -
     """T1, D7: a pending run whose `give_up_at` has come is dead as expired."""
     draft = Draft(snapshot, now, ids)
     if run.deadline_at is not None and run.deadline_at <= now:
-        message = f"its deadline {run.deadline_at.isoformat()} passed"
+        message = f"its deadline {run.deadline_at.isoformat()} has passed"
     else:
         message = "it did not start within start_within"
     _die(draft, run, Cause.EXPIRED, Error(type="Expired", message=message))
@@ -381,7 +381,7 @@ def _rescue(draft: Draft, run: Run, end: NodeEnd) -> None:
         _put_rescued(draft, run, node, due_at=draft.now, rescues=run.rescues)
         return
     if definition.at_most_once:
-        _die(draft, run, Cause.LOST, replace(error, message=error.message + "; at_most_once forbids a repetition"))
+        _die(draft, run, Cause.LOST, replace(error, message=error.message + "; at_most_once forbids another attempt"))
         return
     rescues = run.rescues + (end.was_alone or not is_isolated(run))
     if rescues >= MAX_RESCUES:
@@ -399,21 +399,22 @@ def _put_rescued(draft: Draft, run: Run, node: Node, *, due_at: datetime, rescue
 def _lost(node: Node, *, process_is_gone: bool) -> Error:
     if process_is_gone:
         return Error(type="NodeLost", message=f"node {node.name} ended without handing the run back")
-    message = f"the lease of node {node.name} ended: its process ended, stood still, or was cut off from the store"
+    message = f"the lease of node {node.name} expired: its process ended, froze, or lost contact with the store"
     return Error(type="LeaseEnded", message=message)
 
 
 def _rescue_loop(run: Run, rescues: int) -> str:
     """C8: what is known about the ends of the run's nodes."""
-    message = f"rescued {rescues} times in a row without finishing an attempt, {rescues - MANY_RESCUES} of them alone"
+    alone = f"{rescues - MANY_RESCUES} times while running alone"
+    message = f"rescued {rescues} times in a row without finishing an attempt, {alone}"
     rescued = [attempt for attempt in run.attempts if attempt.cause is Cause.RESCUED][-rescues:]
     unknown = sum(attempt.error is not None and attempt.error.type == "LeaseEnded" for attempt in rescued)
     if not unknown:
-        return f"{message}: it seems to end its process"
+        return f"{message}: it seems to crash its process"
     often = "each time" if unknown == len(rescued) else f"{unknown} of these times"
     return (
-        f"{message}; {often} a lease ended, of a node that stood still, was cut off from the store, or had ended: look "
-        "at the nodes and at the way to the store first, then at the body"
+        f"{message}; {often} the lease of its node expired, because the node froze, lost contact with the store, or "
+        "had ended: check the nodes and the connection to the store first, then the function"
     )
 
 
@@ -440,7 +441,9 @@ def _crashes(run: Run) -> int:
 
 
 def _crash_loop(crashes: int, last: Error) -> Error:
-    return replace(last, message=f"its body ended its process {crashes} times in a row; the last: {last.message}")
+    return replace(
+        last, message=f"the function crashed its process {crashes} times in a row; the last time: {last.message}"
+    )
 
 
 def back_off_s(retry: RetryPolicy, run_id: int, attempt: int) -> float:

@@ -52,7 +52,7 @@ LAG = Limit(
     leave_low=0.05,
     leave_normal=0.25,
     name="event loop time",
-    words="the loop was late by {:.2f} s, the limit is {:.2f} s",
+    words="the event loop was late by {:.2f} s, the limit is {:.2f} s",
 )
 # At 90 % what was started must still fit; at 95 % the kernel's OOM killer is near.
 MEMORY = Limit(
@@ -70,7 +70,7 @@ STORE = Limit(
     leave_low=0.2,
     leave_normal=1.0,
     name="store speed",
-    words="a turn with the store took {:.2f} s, the limit is {:.2f} s",
+    words="a transaction took {:.2f} s, the limit is {:.2f} s",
 )
 LIMITS = (MEMORY, LAG, STORE)
 

@@ -83,7 +83,7 @@ class Snapshot:
             return self.workers[name]
         except KeyError:
             hint = did_you_mean(name, self.workers)
-            raise UnknownWorker(f"no worker named {name!r} is stored or declared; {hint}") from None
+            raise UnknownWorker(f"there is no worker named {name!r}; {hint}") from None
 
     def record(self, name: str) -> Record:
         return self.records.get(name, NO_RECORD)

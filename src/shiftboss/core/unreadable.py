@@ -11,7 +11,7 @@ from datetime import datetime
 
 from shiftboss.core.value import Value
 
-REMEDY = "look: shiftboss doctor; then: shiftboss doctor --set-aside"
+REMEDY = "see: shiftboss doctor; then: shiftboss doctor --set-aside"
 WORDS = {
     "run": "run",
     "history": "finished run",
@@ -22,7 +22,7 @@ WORDS = {
     "node": "node",
     "event": "event",
     "log": "log line",
-    "arrival": "arrived trigger",
+    "arrival": "incoming trigger",
 }
 
 

@@ -167,20 +167,18 @@ class _Check:
         if head.digest in self._met_digests and head.id in (0, *self._met):
             return
         if not head.id:
-            text = (
-                f"no row has led to the digest {head.digest[:12]}…: the tail was cut, an older backup was put in place"
-            )
-            self._doubt("head", 0, 0, f"{text}, or retention has taken what it was about")
+            text = f"no row leads to the digest {head.digest[:12]}…: the end was cut off, an older backup was restored"
+            self._doubt("head", 0, 0, f"{text}, or retention has deleted those rows")
         elif head.id > self._last_id:
             self._doubt(
                 "head",
                 self._last_id + 1,
                 head.id,
-                f"row {head.id} was there and is not: the tail was cut after row {self._last_id}, or an older backup "
-                "was put in place",
+                f"row {head.id} is missing: the end was cut off after row {self._last_id}, or an older backup was "
+                "restored",
             )
         elif self._anchor is None or head.id >= self._anchor.id:
-            self._doubt("head", 0, head.id, f"what led to row {head.id} is not what it was when its digest was noted")
+            self._doubt("head", 0, head.id, f"the rows up to {head.id} have changed since its digest was noted")
 
     def _judge_retention(self, now: datetime) -> None:
         anchor, good = self._anchor, self._good
@@ -196,28 +194,29 @@ class _Check:
                 "retention",
                 0,
                 anchor.id,
-                f"rows up to {anchor.id} are gone, the last of {anchor.at:%Y-%m-%d}; kept are they for {days:g} days",
+                f"rows up to {anchor.id} are gone, the last of {anchor.at:%Y-%m-%d}; they are to be kept for {days:g} "
+                "days",
             )
 
     def _limits(self) -> Iterator[str]:
         good_id = 0 if self._good is None else self._good.id
         for key, last in sorted(self._strange.items()):
             if last > good_id:
-                yield f"rows up to {last} are sealed with the key {key}, which is not here"
+                yield f"rows up to {last} are sealed with key {key}, which this process does not have"
         if self._unsealed:
             are = "row is" if self._unsealed == 1 else "rows are"
-            yield f"{self._unsealed} {are} above the last seal: not proven yet"
+            yield f"{self._unsealed} {are} newer than the last seal: not proven yet"
         known = max((head.id for head in self._heads), default=0)
         if self._head is not None and known < self._head.id and not (self._met_digests and not known):
             yield (
-                "whether rows were cut off the end cannot be seen in the store: compare with a head that was kept "
+                "the store alone cannot show whether rows were cut off its end: compare with a head that is kept "
                 "elsewhere (--head)"
             )
 
 
 def _difference(seal: Seal, count: int) -> str:
     by = seal.rows - count
-    what = "as many rows, but others or in another order"
+    what = "the number of rows is right, but not their content or order"
     if by:
         what = f"{abs(by)} {'row' if abs(by) == 1 else 'rows'} {'missing' if by > 0 else 'too many'}"
-    return f"up to row {seal.id} the rows are not those that were sealed: {what}"
+    return f"the rows up to {seal.id} are not those that were sealed: {what}"

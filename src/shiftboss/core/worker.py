@@ -111,27 +111,33 @@ class Definition(Value, frozen=True):
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
             raise ConfigurationError(
-                f"worker name {self.name!r} is not usable; take letters, digits, '-', '_' and '.', at most 128 of them"
+                f"worker name {self.name!r} is not usable; use at most 128 letters, digits, '-', '_' and '.'"
             )
         if (self.mode is Mode.SCHEDULED) != (self.schedule is not None):
-            raise ConfigurationError(f"worker {self.name!r}: a scheduled worker, and only it, has every= or cron=")
-        if self.concurrency is not None and self.concurrency < 1:
-            raise ConfigurationError(f"worker {self.name!r}: concurrency={self.concurrency} lets nothing run; use ≥ 1")
-        if self.mode is Mode.CONTINUOUS and self.concurrency != 1:
             raise ConfigurationError(
-                f"worker {self.name!r}: a continuous worker has one iteration at a time; drop concurrency="
+                f"worker {self.name!r}: every= or cron= goes with a scheduled worker, which needs one of them"
             )
+        if self.concurrency is not None and self.concurrency < 1:
+            raise ConfigurationError(
+                f"worker {self.name!r}: concurrency={self.concurrency} allows no run; use at least 1"
+            )
+        if self.mode is Mode.CONTINUOUS and self.concurrency != 1:
+            raise ConfigurationError(f"worker {self.name!r}: a continuous worker runs one at a time; drop concurrency=")
         if self.fallback and self.breaker is None:
             raise ConfigurationError(f"worker {self.name!r}: fallback= runs while a breaker is open; add breaker=True")
         if self.max_consecutive_failures is not None and self.max_consecutive_failures < 1:
-            raise ConfigurationError(f"worker {self.name!r}: max_consecutive_failures must be ≥ 1, or None for never")
+            raise ConfigurationError(
+                f"worker {self.name!r}: max_consecutive_failures must be at least 1, or None for never"
+            )
         for resource, permits in self.uses.items():
             if permits < 1:
-                raise ConfigurationError(f"worker {self.name!r}: uses={{{resource!r}: {permits}}} must take ≥ 1 permit")
+                raise ConfigurationError(
+                    f"worker {self.name!r}: uses={{{resource!r}: {permits}}} must take at least 1 concurrency slot"
+                )
         if self.max_runs_per_child < 1:
             raise ConfigurationError(f"worker {self.name!r}: max_runs_per_child={self.max_runs_per_child} must be ≥ 1")
         if self.max_memory_bytes is not None and self.max_memory_bytes < 1:
-            raise ConfigurationError(f"worker {self.name!r}: max_memory must be ≥ 1 byte, or None for no ceiling")
+            raise ConfigurationError(f"worker {self.name!r}: max_memory must be at least 1 byte, or None for no limit")
         if self.misfire_limit < 1:
             raise ConfigurationError(f"worker {self.name!r}: misfire_limit={self.misfire_limit} must be ≥ 1")
 

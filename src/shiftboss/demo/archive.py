@@ -76,7 +76,7 @@ class Archive:
     def series(self, field: str, *, since: float) -> list[float]:
         """The values of one field, oldest first.  Raises LookupError for a field that is not sampled."""
         if field not in FIELDS:
-            raise LookupError(f"this machine has no sensor for {field!r}; sampled are {', '.join(FIELDS)}")
+            raise LookupError(f"this machine has no sensor for {field!r}; there are {', '.join(FIELDS)}")
         column = FIELDS.index(field) + 1
         with self._connection() as connection:
             rows = connection.execute("SELECT * FROM sample WHERE at > ? ORDER BY at", (since,)).fetchall()

@@ -35,7 +35,7 @@ def main() -> int:
     try:
         print(backup(arguments.file, arguments.folder))
     except (OSError, sqlite3.Error) as error:
-        say(f"no backup of {arguments.file}: {error}")
+        say(f"backup of {arguments.file} failed: {error}")
         return BUSY if is_passing(error) else 1
     return 0
 
@@ -49,7 +49,7 @@ def backup(file: Path, folder: Path) -> str:
             shutil.rmtree(desk)  # left by one that was killed
         desk.mkdir()
         copy(file, desk / file.name)
-        say(f"{file} is copied and sound")
+        say(f"{file} copied and verified")
         older = sorted(folder.glob(f"{file.stem}-*{file.suffix}"))
         newest = folder / f"{file.stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}{file.suffix}"
         (desk / file.name).rename(newest)
@@ -58,7 +58,7 @@ def backup(file: Path, folder: Path) -> str:
         older = [each for each in older if each != newest]
         for old in older[: 1 - KEPT]:
             old.unlink()
-            say(f"{old.name} is removed")
+            say(f"{old.name} removed")
     return f"{newest.name}: {newest.stat().st_size:,} bytes, {min(len(older) + 1, KEPT)} kept"
 
 
@@ -80,7 +80,7 @@ def copy(file: Path, to: Path) -> None:
     with contextlib.closing(sqlite3.connect(to)) as copied:
         (verdict,) = copied.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
-            raise sqlite3.DatabaseError(f"the copy is not sound: {verdict}")
+            raise sqlite3.DatabaseError(f"the copy is damaged: {verdict}")
     with to.open("rb") as written:
         os.fsync(written.fileno())
 

@@ -76,10 +76,10 @@ class Contact:
         """Log each trouble once when it begins and once when it is over."""
         trouble, reported = self.trouble, self._told
         if trouble is not None and (reported is None or trouble.fact != reported.fact):
-            log.error("%s; nothing new starts, and it is tried again", trouble)
+            log.error("%s; no new runs start until it works again", trouble)
         elif trouble is None and reported is not None:
-            again = "answers again" if reported.fact == DOES_NOT_ANSWER else "takes new work again"
-            log.warning("the store %s; work goes on", again)
+            again = "answers again" if reported.fact == DOES_NOT_ANSWER else "accepts new work again"
+            log.warning("the store %s; runs start again", again)
         self._told = trouble
 
     # ── from any thread ──────────────────────────────────────────────────────────────────────────────────────────
@@ -97,7 +97,7 @@ class Contact:
             return failure
         began_s = self._turn_began_s
         if began_s is not None and _clock.monotonic_s() - began_s > SLOW_S:
-            return StoreTrouble(f"a turn with it has lasted longer than {SLOW_S:g} s", fact=DOES_NOT_ANSWER)
+            return StoreTrouble(f"a transaction has taken longer than {SLOW_S:g} s", fact=DOES_NOT_ANSWER)
         return self._trouble_of_store()
 
     def _trouble_of_store(self) -> StoreTrouble | None:

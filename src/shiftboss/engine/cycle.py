@@ -188,7 +188,7 @@ class Cycle:
         self._arrivals_limit = max(1, self._arrivals_limit // 2)  # the batch may have been too large
         self._arrivals_after_s = self.clock.monotonic_s() + ARRIVALS_BACK_OFF_S
         log.warning(
-            "triggers within callers' transactions wait to be picked up: %s; tried again in %g s",
+            "triggers committed in callers' transactions cannot be picked up: %s; retrying in %g s",
             error,
             ARRIVALS_BACK_OFF_S,
         )
@@ -516,7 +516,11 @@ class Cycle:
             if isinstance(payload, OpaqueBytes):
                 self.snapshot.undecodable[run.id] = payload.why
                 log.warning(
-                    "run %d of %s is held: its payload is %s", run.id, run.worker, payload.why, extra={"run": run.id}
+                    "run %d of %s is held because its payload is %s",
+                    run.id,
+                    run.worker,
+                    payload.why,
+                    extra={"run": run.id},
                 )
         return payloads
 

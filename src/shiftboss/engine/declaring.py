@@ -103,7 +103,7 @@ class Declaring:
             return self._declare(snapshot, now, ids, node, workers, resources)
         except CallerError as error:
             self._again_at_s = self._clock.monotonic_s() + AGAIN_S
-            log.error("what this node declares should hold now, and cannot: %s; tried again in %g s", error, AGAIN_S)  # noqa: TRY400  # the message says all
+            log.error("this node's declarations should apply now but cannot: %s; retrying in %g s", error, AGAIN_S)  # noqa: TRY400  # the message says all
             raise
 
     def _declare(

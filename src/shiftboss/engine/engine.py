@@ -168,7 +168,7 @@ class Engine:
         try:
             self._thread.start()
         except RuntimeError as error:
-            raise NotAllowed(f"no thread can be started here ({error}), and the orchestrator needs some") from error
+            raise NotAllowed(f"no thread can be started here ({error}), but the orchestrator needs some") from error
 
     def put(self, mutation: Mutation) -> None:
         """Raises NotStarted once the engine has stopped, and NotAllowed in its own thread."""
@@ -184,8 +184,9 @@ class Engine:
         """Raises NotAllowed if the caller would wait for itself."""
         if threading.get_ident() == self._thread.ident:
             raise NotAllowed(
-                "this was called in the engine's own thread (by what on_events or measure calls), which would have to "
-                "answer it: hand it to another thread, or to your loop by asyncio.run_coroutine_threadsafe(…)"
+                "this call came from the engine's own thread (from an on_events or measure callback), which would "
+                "have to answer it; make the call in another thread, or on your loop with "
+                "asyncio.run_coroutine_threadsafe(…)"
             )
 
     def stop(self, *, owns_process: bool = False) -> None:
@@ -201,7 +202,7 @@ class Engine:
         self._owns_process = self._owns_process or owns_process
         if self._shutdown.requests == 0:
             if why:
-                log.error("%s; this node stops, other nodes go on with its runs", why)
+                log.error("%s; this node stops, and other nodes take over its runs", why)
             self.stop()
 
     def measure(self, meter: Meter) -> None:
@@ -271,7 +272,7 @@ class Engine:
         try:
             self._inbox.put(mutation)
         except ShiftbossError:
-            log.debug("a report came after the engine had ended")
+            log.debug("an executor reported after the engine had ended")
 
     def _occupants(self) -> dict[tuple[str, int], int]:
         """Called by the thread that watches for freezes."""
@@ -303,7 +304,8 @@ class Engine:
             self._leave()
         except BaseException as error:
             log.critical(
-                "the engine ends on a mistake of ours; its runs are rescued when its lease ends", exc_info=True
+                "the engine stops because of a bug in shiftboss; its runs are rescued when its lease expires",
+                exc_info=True,
             )
             self._mistake = f"{type(error).__name__}: {error}"
             raise
@@ -349,8 +351,8 @@ class Engine:
         ]
         if unstoppable:  # T2: this is said once
             log.info(
-                "timeouts cannot be enforced on a thread or a pool: past its own a run of %s keeps its slot and blocks "
-                "until it ends; executor='process' can be stopped",
+                "timeouts cannot be enforced in threads and pools: after its timeout a run of %s keeps its slot until "
+                "its function returns; executor='process' can be stopped",
                 ", ".join(unstoppable),
             )
 
@@ -376,7 +378,7 @@ class Engine:
             try:
                 self._declare_new()
             except CallerError as error:
-                log.error("the store was put back, and refuses what this client declares: %s", error)  # noqa: TRY400  # the message says it all
+                log.error("the store was restored and refuses this client's declarations: %s", error)  # noqa: TRY400  # the message says it all
         with self._session.read() as reader:
             restored = restored_in(reader)
         if restored is not None:
@@ -437,7 +439,7 @@ class Engine:
             self.contact.failed(error)
             self._store_failed(mutations, error)
         except Exception as error:  # never die silently: log it and try the mutations again
-            log.exception("a turn failed on a mistake of ours; it is tried again")
+            log.exception("a cycle failed because of a bug in shiftboss; retrying")
             failure = StoreUnavailable(f"the engine failed: {error}", maybe_stored=False)
             self.contact.failed(failure, fact="is not used")
             self._store_failed(mutations, failure)
@@ -514,7 +516,7 @@ class Engine:
                 running.start(snapshot, turn.starts)
             running.release(snapshot)
         else:
-            came_between = "the node was told to stop" if stops else "the lease ran out"
+            came_between = "the node was told to stop" if stops else "the lease expired"
             running.refuse(turn.starts, f"{came_between} before the start")
             running.give_back_held(f"{came_between} before the start")
 
@@ -540,7 +542,7 @@ class Engine:
             try:
                 subscriber(turn.events)
             except Exception:  # whatever a subscriber does, it must not stop the engine
-                log.exception("a subscriber failed; the events are committed all the same")
+                log.exception("an on_events callback raised; the events are committed nevertheless")
 
     def _count_landed(self, reports: Sequence[Report], events: Sequence[Event]) -> None:
         """G4: count each run once, by what the store says has become of it."""
@@ -654,7 +656,7 @@ class Engine:
         if began is Phase.RUNNING:
             self._running.give_back_held("the node was told to stop before the start")
             self._in_flight = self._running.ids()
-            log.info("stopping; attempts in flight, waited for: %d", len(self._running))
+            log.info("stopping; waiting for %d running attempts", len(self._running))
             for executor in self._executors.values():
                 executor.announce()
         if phase >= Phase.CANCEL:
@@ -693,7 +695,7 @@ class Engine:
             self.contact.failed(error)
             self._count_error(error)
             report.store_reached = False
-            log.error("%s, at the end; what is still claimed is rescued later", self.contact.trouble)  # noqa: TRY400  # expected at an outage, the trace says nothing more
+            log.error("%s, while stopping; runs that are still claimed are rescued later", self.contact.trouble)  # noqa: TRY400  # expected at an outage, the trace says nothing more
         else:
             self._sealing.seal_what_is_owed()
         log.info("stopped %s", str(report).removeprefix("stopped "))
@@ -738,7 +740,7 @@ class Engine:
             self._session.close()
 
     def _refuse_the_rest(self) -> None:
-        gone = StoreUnavailable("the orchestrator has stopped before it could take this in", maybe_stored=False)
+        gone = StoreUnavailable("the orchestrator stopped before it could process this call", maybe_stored=False)
         waiting = [mutation.answer for mutation in self._inbox.close() if mutation.answer is not None]
         deliver([(answer, None, gone) for answer in (*waiting, *self._waiters.all())])
 

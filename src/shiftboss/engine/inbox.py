@@ -60,7 +60,7 @@ class Inbox:
         """Raises NotStarted, unless `close` has found the mutation after all, so that it gets an answer."""
         with contextlib.suppress(ValueError):
             self._mutations.remove(mutation)
-            raise NotStarted("the orchestrator has stopped; start it, or open a client, before you call it")
+            raise NotStarted("the orchestrator is stopped; start it, or open a client, first")
 
     def take(self) -> list[Mutation]:
         """The oldest mutations: those that were put back, and besides them at most a cycle's batch.

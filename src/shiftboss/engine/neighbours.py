@@ -54,8 +54,8 @@ class Neighbours:
         renewed_s = node.lease_until_s - fleet.LEASE_S
         left_s = fleet.left_to_it_until_s(node, is_frozen=True) - self._clock.lease_s()
         log.warning(
-            "node %s has been silent for %.0f s although its process lives: a body may keep the interpreter's lock; "
-            "its runs are left to it for %.0f s more",
+            "node %s has been silent for %.0f s although its process is alive: a function may be holding the "
+            "interpreter's lock (GIL); it keeps its runs for %.0f s more",
             node.name,
             self._clock.lease_s() - renewed_s,
             max(0.0, left_s),

@@ -152,7 +152,7 @@ class RunningAttempts:
         for start in starts:
             earlier = newest.get(start.run.id)
             if earlier is not None:
-                self._hand_back(earlier.run, "it was claimed once more before its start")
+                self._hand_back(earlier.run, "it was claimed again before it started")
             newest[start.run.id] = start
         return newest.values()
 
@@ -175,8 +175,8 @@ class RunningAttempts:
             return False
         self._held[run.id, _fence(run)] = _Held(launch, now_s, until_s)
         log.warning(
-            "run %d of %s waits for a body on this node that lost its claim and was told to stop; it starts when that "
-            "has ended, in %.0f s at the latest",
+            "run %d of %s waits for an earlier attempt on this node that lost its claim and was told to stop; it "
+            "starts when that has ended, within %.0f s",
             run.id,
             run.worker,
             until_s - now_s,
@@ -233,7 +233,7 @@ class RunningAttempts:
             return launch
         return self._older.get((run_id, fence))
 
-    def refuse(self, starts: Iterable[Launchable], reason: str = "the lease ran out before the start") -> None:
+    def refuse(self, starts: Iterable[Launchable], reason: str = "the lease expired before the start") -> None:
         """C3, G1: something came between the commit and the starts; hand the claims back unentered."""
         for start in starts:
             self._hand_back(start.run, reason)

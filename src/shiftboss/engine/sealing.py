@@ -86,14 +86,14 @@ class Sealing:
                 keyring.remember(Head(seal.digest, seal.id))
         except OperatorError as error:
             self._is_owed = True
-            log.debug("the audit is sealed later: %s", error)
+            log.debug("sealing the audit is postponed: %s", error)
 
     def _made(self, reader: Reader, keyring: Keyring) -> Seal | None:
         last, head = reader.last_seal(), keyring.head
         if head is not None and not _has(reader, last, head):
             log.error(
-                "the audit has lost what this machine had sealed, up to row %d: its end was cut, or an older backup "
-                "was put in place; `shiftboss audit verify` says more",
+                "the audit log lacks rows that this machine had sealed, up to row %d: its end was cut off, or an "
+                "older backup was restored; run `shiftboss audit verify`",
                 head.id,
             )
             keyring.lose(head)

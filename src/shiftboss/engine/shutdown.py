@@ -136,20 +136,20 @@ class ShutdownReport:
     def __str__(self) -> str:
         parts = [f"drained {self.drained}", f"interrupted {self.interrupted} (requeued)"]
         if self.store_reached:
-            parts += [f"waiting {self.waiting}", f"lost {self.lost}"]
+            parts += [f"pending {self.waiting}", f"lost {self.lost}"]
         if self.given_up:
             parts.append(f"given up {self.given_up} (at_most_once: dead letters)")
         if self.stuck:
-            parts.append(f"stuck {self.stuck} (their bodies still run; {self._of_stuck()})")
+            parts.append(f"stuck {self.stuck} (their functions are still running; {self._of_stuck()})")
         if self.unreported:
-            parts.append(f"unreported {self.unreported} (ended, but not stored: their runs are rescued)")
+            parts.append(f"unreported {self.unreported} (ended but not stored; their runs are rescued)")
         if not self.store_reached:
-            parts.append("and what waits is not known, for the store was out of reach")
+            parts.append("pending unknown (the store was out of reach)")
         return f"stopped in {self.duration_s:.1f} s: " + ", ".join(parts)
 
     def _of_stuck(self) -> str:
         if not self.handed_back:
-            return "their runs are rescued when this process is gone"
+            return "their runs are rescued when this process has ended"
         if self.stuck_ended == 0:
             return "their runs are due again"
         again = self.stuck - self.stuck_ended

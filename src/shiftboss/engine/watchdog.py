@@ -21,8 +21,8 @@ THRESHOLD_S = 0.5  # a web request would notice; with a tick every second, a blo
 MAX_FRAMES = 20  # the innermost ones: enough to see what blocks
 
 BLOCKED = (
-    "the event loop has not answered for %.1f s: %s blocks it; make it a plain function, which runs in a thread, or "
-    "await asyncio.to_thread(...)"
+    "the event loop has been blocked for %.1f s by %s; make it a plain function, which runs in a thread, or use await "
+    "asyncio.to_thread(...)"
 )
 
 
@@ -36,7 +36,7 @@ class Blocked(Value, frozen=True):
 
     def worded(self) -> tuple[str, float, str, Block]:
         """A log line's template and its arguments; the last argument is a block below the line."""
-        who = "code outside of any worker" if self.worker is None else f"worker {self.worker!r} (run {self.run})"
+        who = "code outside any worker" if self.worker is None else f"worker {self.worker!r} (run {self.run})"
         return BLOCKED, self.lag_s, who, Block(self.stack)
 
     def __str__(self) -> str:

@@ -129,7 +129,7 @@ class FunctionBody:
     def _bounded(self, payload: bytes | None) -> bytes | None:
         if payload is not None and len(payload) > self._max_payload_bytes:
             raise WrongPayload(
-                f"worker {self._worker!r}: the payload has {len(payload):,} bytes, allowed are "
+                f"worker {self._worker!r}: the payload has {len(payload):,} bytes, the limit is "
                 f"{self._max_payload_bytes:,}; store it elsewhere and pass its address, or raise max_payload"
             )
         return payload
@@ -176,7 +176,7 @@ class FunctionBody:
         if kept.data is None and not self._said_unkept:  # once per worker and process: a busy worker would fill the log
             self._said_unkept = True
             log.warning(
-                "worker %s: its result of type %s is not kept, as %s; its runs succeed all the same. Said once.",
+                "worker %s: its result of type %s is not kept, as %s; its runs succeed nevertheless. Logged once.",
                 self._worker, class_name(type(value)), kept.error, extra={"worker": self._worker},
             )  # fmt: skip
         return Succeeded(kept.data, result_error=kept.error)
@@ -202,7 +202,7 @@ class FunctionBody:
     def _arguments(self, payload: bytes | None) -> dict[str, Any]:
         if payload is None and self._takes.required:
             missing = ", ".join(map(repr, self._takes.required))
-            raise UnfitPayload(f"worker {self._worker!r} needs {missing}, and this run has no payload")
+            raise UnfitPayload(f"worker {self._worker!r} needs {missing}, but this run has no payload")
         try:
             return self._takes.decode(payload or EMPTY)
         except Exception as error:
@@ -228,7 +228,9 @@ class _Fallback:
                 f"give it the same parameters, or fewer: {body.signature}"
             )
         if runs_as_coroutine(fn) and not body.is_async:
-            raise ConfigurationError(f"worker {worker!r}: fallback= is async and its function is not; make both alike")
+            raise ConfigurationError(
+                f"worker {worker!r}: fallback= is async but its function is not; make both async or neither"
+            )
 
     def call(self, context: Any, arguments: Mapping[str, Any]) -> Any:
         chosen = self.chosen(arguments)
@@ -243,6 +245,6 @@ def _exceptions(given: object, *, option: str, worker: str) -> tuple[type[BaseEx
     kinds: list[type[BaseException]] = []
     for kind in given if isinstance(given, Iterable) and not isinstance(given, type) else (given,):
         if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-            raise ConfigurationError(f"worker {worker!r}: {option}= takes exception classes, and {kind!r} is none")
+            raise ConfigurationError(f"worker {worker!r}: {option}= takes exception classes, but {kind!r} is not one")
         kinds.append(kind)
     return tuple(kinds)

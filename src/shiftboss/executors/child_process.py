@@ -166,7 +166,7 @@ class ChildProcess:
         """After its end: clean up everything, and return its return code if it is known."""
         code = code_of(self._process)
         if (self._was_told or code != 0 or self.attempt is not None) and not self._tree.end(0.0):
-            log.warning("a process that a child has left cannot be ended; it lives on")
+            log.warning("a process that a child process left behind cannot be ended; it keeps running")
         self._process.wait()
         self._warden.release(self.pid)
         self.socket.close()
@@ -179,7 +179,7 @@ def _spawn(fd: int, *, mark: str) -> subprocess.Popen[bytes]:
     """Start a new interpreter with the options of this one, in a session of its own."""
     python = interpreter()
     if python is None:
-        raise OSError("there is no Python to run a child on")
+        raise OSError("there is no Python to run a child process with")
     options = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # as multiprocessing does
     output = _output()
     return subprocess.Popen(  # noqa: S603  # our own interpreter

@@ -107,7 +107,9 @@ def command(
     """
     if isinstance(argv, (str, bytes)):
         words = os.fsdecode(argv).split()
-        raise ConfigurationError(f"command({shown(argv)}): there is no shell; give a list, command({shown(words)})")
+        raise ConfigurationError(
+            f"command({shown(argv)}): commands run without a shell; give a list, command({shown(words)})"
+        )
     given = OPTIONS.read(
         {
             "argv": argv,
@@ -133,13 +135,13 @@ def _path(value: Any, /, *, name: str) -> str:
     except Exception:  # noqa: BLE001  # `__fspath__` may be user code
         text = None
     if not isinstance(text, str) or "\0" in text:
-        raise ConfigurationError(f"{name}={shown(value)} must be a str or a path without NUL; give one")
+        raise ConfigurationError(f"{name}={shown(value)} must be a str or a path without NUL")
     return str.__str__(text)
 
 
 def _environment(value: Any, /, *, name: str) -> dict[str, str | None]:
     if not isinstance(value, Mapping):
-        raise ConfigurationError(f"{name}={shown(value)} is no mapping; write {name}={{'LANG': 'C'}}")
+        raise ConfigurationError(f"{name}={shown(value)} is not a mapping; write {name}={{'LANG': 'C'}}")
     named = {_path(key, name=f"a name in {name}"): each for key, each in value.items()}
     return {key: None if each is None else _path(each, name=f"{name}[{key!r}]") for key, each in named.items()}
 
@@ -153,7 +155,7 @@ def _code(value: Any, /, *, name: str) -> int:
         return whole(-SIGNALS, 255)(value, name=name)
     except ConfigurationError as error:
         raise ConfigurationError(
-            f"{name}={shown(value)} is no exit code; they go from 0 to 255, -9 is signal 9"
+            f"{name}={shown(value)} is not an exit code; use 0 to 255, or -9 for signal 9"
         ) from error
 
 
@@ -172,19 +174,19 @@ OPTIONS = Table(
 
 def _check(made: Command) -> None:
     if not made.argv or not made.argv[0]:
-        raise ConfigurationError("command([]) names no program; give it and its arguments")
+        raise ConfigurationError("command([]) has no program; give the program and its arguments")
     for name in made.env:
         if not name or "=" in name:
-            raise ConfigurationError(f"env=: {name!r} is no name of an environment variable")
+            raise ConfigurationError(f"env=: {name!r} is not the name of an environment variable")
     if not made.success_codes:
-        raise ConfigurationError("success_codes is empty: nothing would ever succeed; give at least 0")
+        raise ConfigurationError("success_codes is empty, so no run could succeed; give at least 0")
     if not 0 < made.output_bytes <= MAX_OUTPUT_BYTES:
         raise ConfigurationError(f"output_bytes={made.output_bytes} must be from 1 to {MAX_OUTPUT_BYTES:,}")
     means: dict[int, str] = {}
     for option in ("success_codes", "retry_codes", "fatal_codes"):
         for code in sorted(getattr(made, option)):
             if code in means:
-                raise ConfigurationError(f"exit code {code} stands in {means[code]} and in {option}; drop it in one")
+                raise ConfigurationError(f"exit code {code} is in both {means[code]} and {option}; drop it from one")
             means[code] = option
 
 
@@ -204,7 +206,7 @@ class CommandBody:
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
     ) -> None:
         if fallback is not None and not isinstance(fallback, Command):
-            raise ConfigurationError(f"worker {worker!r}: the fallback of a command is a command([…]) too")
+            raise ConfigurationError(f"worker {worker!r}: the fallback of a command must be a command([…]) too")
         self.command = command
         self._worker = worker
         self._fallback = fallback
@@ -240,14 +242,14 @@ class CommandBody:
         return self._plain(payload)
 
     def _plain(self, given: Mapping[str, Any] | bytes) -> bytes | None:
-        payload = plain_payload(self._worker, given, "a command reads JSON: write it as that")
+        payload = plain_payload(self._worker, given, "a command reads JSON; give it as JSON")
         if payload is None:
             return None
         if self.command.stdin is None:
             raise WrongPayload(f"worker {self._worker!r}: this command takes no payload (stdin=None)")
         if len(payload) > self._max_payload_bytes:
             raise WrongPayload(
-                f"worker {self._worker!r}: the payload has {len(payload):,} bytes, allowed are "
+                f"worker {self._worker!r}: the payload has {len(payload):,} bytes, the limit is "
                 f"{self._max_payload_bytes:,}; store it elsewhere and pass its address, or raise max_payload"
             )
         return payload
@@ -280,12 +282,12 @@ def ended(started: Command, code: int, out: Capture, err: Capture, *, masked: Ma
     if started.is_success(code):
         return Succeeded(_result(code, out, err, masked))
     output = err.last_lines(SHOWN_LINES, masked) or out.last_lines(SHOWN_LINES, masked)
-    message = f"{named(code)}: {output}" if output else f"{named(code)}, and nothing on stderr"
+    message = f"{named(code)}: {output}" if output else f"{named(code)}, nothing on stderr"
     return Failed(Error(FAILED, storable(message, RAW_CHARS), _both(out, err, masked)), fatal=started.is_fatal(code))
 
 
 def timed_out(timeout_s: float | None, how: str, out: Capture, err: Capture, *, masked: Masked) -> TimedOut:
-    message = f"did not end within its timeout of {timeout_s:g} s; told to end, it {how}"
+    message = f"did not end within its timeout of {timeout_s:g} s; when told to end, it {how}"
     return TimedOut(Error("TimeoutError", message, _both(out, err, masked)))
 
 
@@ -294,14 +296,14 @@ def not_started(started: Command, error: Exception) -> Failed:
     number = error.errno if isinstance(error, OSError) else None
     program = started.argv[0]
     if started.cwd is not None and not os.path.isdir(started.cwd):
-        what = f"its working directory {started.cwd!r} is none; create it, or correct cwd="
+        what = f"its working directory {started.cwd!r} does not exist; create it, or correct cwd="
     elif number == errno.ENOENT:
         where = "" if os.path.dirname(program) else " in its PATH"
-        what = f"there is no program {program!r}{where}, or the interpreter it names is missing; install it"
+        what = f"there is no program {program!r}{where}, or the interpreter that it names is missing; install it"
     elif number == errno.EACCES:
         what = f"{program!r} may not be executed; check its permissions"
     elif number == errno.ENOEXEC:
-        what = f"{program!r} is no program for this machine, or a script without its '#!' line"
+        what = f"{program!r} is not a program for this machine, or it is a script without a '#!' line"
     elif number == errno.E2BIG:
         what = "its arguments and environment are too long for this system; pass them on stdin"
     else:
@@ -317,7 +319,7 @@ def named(code: int) -> str:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
-    hint = " (by somebody else; if by the kernel, for want of memory)" if -code == signal.SIGKILL else ""
+    hint = " (sent by another process, or by the kernel when memory ran out)" if -code == signal.SIGKILL else ""
     return f"ended by {name}{hint}"
 
 

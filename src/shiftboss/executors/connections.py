@@ -42,7 +42,7 @@ def after_a_failure_on_the_loop() -> None:
     try:
         sync.SyncToAsync.single_thread_executor.submit(_quietly, _close_broken, db)
     except (AttributeError, RuntimeError):  # another version of asgiref, or the interpreter is about to end
-        log.debug("no thread of asgiref takes the look at Django's connections")
+        log.debug("no asgiref thread is available to check Django's connections")
 
 
 def _database() -> Any:
@@ -63,4 +63,4 @@ def _quietly(step: Any, *arguments: Any) -> None:
     try:
         step(*arguments)
     except Exception:  # settings and drivers are the host's: the function has ended all the same
-        log.warning("Django's connections of this thread could not be given back; they stay open", exc_info=True)
+        log.warning("Django's connections of this thread could not be released; they stay open", exc_info=True)

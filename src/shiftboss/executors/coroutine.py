@@ -34,7 +34,7 @@ from shiftboss.ports.executor import Launch, StopReason
 
 MAX_BEGUN_AT_ONCE = 200  # tasks made before the loop serves other callbacks: about 1 ms
 LOOP_CLOSED = "the event loop was closed"
-LOOP_ENDS = "the event loop was ended: everything on it was cancelled"
+LOOP_ENDS = "the event loop was stopped and all tasks on it were cancelled"
 MIN_LOOK_GAP_S = 0.01  # a look visits all attempts; with 10,000 of them it takes a millisecond
 
 
@@ -218,7 +218,7 @@ class CoroutineExecutor:
         """
         for attempt in begun:
             if not attempt.has_begun:
-                self._end(attempt, attempt.broken_off("its task was cancelled by other code on the loop"))
+                self._end(attempt, attempt.broken_off("its task was cancelled by other code on the event loop"))
 
     async def _run(self, attempt: Execution) -> None:
         if attempt.key not in self._attempts:  # stopped before its task's first step

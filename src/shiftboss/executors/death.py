@@ -14,16 +14,14 @@ VMSTAT = Path("/proc/vmstat")
 def death(code: int | None, *, by_kernel: bool) -> Failed:
     """The outcome of an attempt whose child ended with *code*, as `subprocess` gives it; None if it is unknown."""
     if code is None:
-        return died(
-            "its exit code was taken by other code in this process that waits for any child (SIGCHLD, waitpid -1)"
-        )
+        return died("other code in this process took its exit code by waiting for any child (SIGCHLD, waitpid -1)")
     if code >= 0:
         return died(f"exit code {code}")
     try:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
-    return died(f"{name}, the system was out of memory" if code == -signal.SIGKILL and by_kernel else name)
+    return died(f"{name}, because the system was out of memory" if code == -signal.SIGKILL and by_kernel else name)
 
 
 def died(how: str) -> Failed:

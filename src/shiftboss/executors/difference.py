@@ -39,7 +39,7 @@ class Difference(NamedTuple):
         if self._is_no_number:
             return f"JSON has no {float(self.given)!r}{where}"
         if self.arrived is ABSENT:
-            return f"nothing takes what is given{where}"
+            return f"no type accepts the value{where}"
         was, becomes = class_name(type(self.given)), class_name(type(self.arrived))
         if self.arrived is KEYS:
             return f"JSON would change the keys of {was}{where}"
@@ -54,7 +54,7 @@ class Difference(NamedTuple):
     def remedy(self, hint: str) -> str:
         """What to do: add *hint* if that can help; otherwise pass another value."""
         if self._is_no_number:
-            return "give None, or a text"
+            return "give None, or a string"
         if self.arrived is ABSENT:
             return "leave it out, or add it to the type"
         return f"{hint}, or give {self._instead}"
@@ -67,13 +67,13 @@ class Difference(NamedTuple):
     def _instead(self) -> str:
         given, kind = self.given, type(self.given)
         if isinstance(given, dict):
-            return "a dict with text as keys"
+            return "a dict with string keys"
         if _fields(kind) is not None or isinstance(given, Mapping) or is_model(kind):
             return "a dict"
         if isinstance(given, (Sequence, Set)) and not isinstance(given, (str, bytes, bytearray, memoryview)):
             return "list(…) of it"
         base = next((each for each in (str, float, int) if isinstance(given, each)), None)
-        return "a text that spells it" if base is None else f"{base.__name__}(…) of it"
+        return "a string that spells it" if base is None else f"{base.__name__}(…) of it"
 
 
 def difference(given: Any, arrived: Any) -> Difference | None:

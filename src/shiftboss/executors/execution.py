@@ -129,7 +129,9 @@ class Execution:
 
     def ended_by_warden(self) -> Outcome:
         """The warden ended it, because its node stood still for too long (B7)."""
-        return self.broken_off("its node stood still beyond its lease, so its warden ended what it ran")
+        return self.broken_off(
+            "its node was frozen for longer than its lease, so its warden ended the processes of its runs"
+        )
 
     def left_behind(self, now_s: float) -> tuple[Outcome, float]:
         """It goes on while its process ends: its outcome, and how long it has lasted."""
@@ -148,7 +150,7 @@ class Execution:
         if self.stop_reason is None:
             return self.launch.body.succeeded(value)
         if self.stop_reason == TIMEOUT:
-            return self._timed_out("; it returned later, which does not count")
+            return self._timed_out("; it returned later, but that does not count")
         return Cancelled() if self.stop_reason == StopReason.CANCEL else self.launch.body.succeeded(value)
 
     def raised(self, error: BaseException) -> Outcome:

@@ -57,18 +57,18 @@ def ref_of(function: Any, worker: str) -> FunctionRef:
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(name, str) or getattr(function, "__self__", None) is not None:
         raise ConfigurationError(
-            f"worker {worker!r}: a child process cannot import {function!r}; executor='process' takes a function that "
-            "is defined with def at the top of its module"
+            f"worker {worker!r}: a child process cannot import {function!r}; executor='process' needs a function "
+            "defined with def at the top level of its module"
         )
     if "<" in name:  # <lambda>, <locals>
         raise ConfigurationError(
-            f"worker {worker!r}: a child process cannot import {name!r}; define it with def at the top of its module, "
-            "or use executor='thread'"
+            f"worker {worker!r}: a child process cannot import {name!r}; define it with def at the top level of its "
+            "module, or use executor='thread'"
         )
     if module == MAIN and this_script() == Script() and not is_frozen():  # starting children in a frozen one is refused
         raise ConfigurationError(
-            f"worker {worker!r}: a child process cannot read the program again that {name!r} stands in (an interactive "
-            "session, or a pipe); put it into a module, or use executor='thread'"
+            f"worker {worker!r}: a child process cannot load {name!r} again, because its program is an interactive "
+            "session or a pipe; put it into a module, or use executor='thread'"
         )
     return FunctionRef(module, name, getattr(sys.modules.get(module), "__file__", None))
 
@@ -115,7 +115,7 @@ def _main(script: Script) -> ModuleType:
         elif script.file is not None:
             content = runpy.run_path(script.file, run_name=IMPORTED_MAIN)
         else:
-            raise ImportError("the program that the function stands in cannot be read again; put it into a module")
+            raise ImportError("the program of the function cannot be loaded again; put the function into a module")
         module.__dict__.update(content)
         sys.modules[IMPORTED_MAIN] = sys.modules[MAIN] = module
     return sys.modules[IMPORTED_MAIN]
@@ -128,7 +128,7 @@ def _module(ref: FunctionRef) -> ModuleType:
         return importlib.import_module(ref.module)
     spec = importlib.util.spec_from_file_location(ref.module, ref.file)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{ref.file} is no Python file")
+        raise ImportError(f"{ref.file} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[ref.module] = module
     try:

@@ -29,7 +29,7 @@ EMPTY = b"{}"
 SHOWN_DEFAULTS = (type(None), bool, int, float, str)  # types of defaults that a form shows
 WORDS_ONLY = ("title", "description", "default")  # parts of a schema that do not decide which payloads fit
 
-_HINT = "give it a hint that says the type"
+_HINT = "give it a type hint"
 _encode = encoder()
 
 
@@ -93,7 +93,7 @@ class Parameters:
 
     def _bound(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         if len(args) > self._positional:
-            self._refuse(f"it was given {len(args)} positional arguments and takes {self._positional}")
+            self._refuse(f"it was given {len(args)} positional arguments but takes {self._positional}")
         given = dict(zip(self.names, args, strict=False))
         for name, value in kwargs.items():
             if name not in self.names:
@@ -116,13 +116,13 @@ class Parameters:
             except Exception as culprit:  # noqa: BLE001  # as in `encode`
                 has_no_json = isinstance(culprit, (TypeError, NotImplementedError))
                 remedy = f"; {Difference('', value, None).remedy(_HINT)}" if has_no_json else ""
-                self._refuse(f"parameter {name!r} does not take {given}: {culprit}{remedy}", culprit)
+                self._refuse(f"parameter {name!r} does not accept {given}: {culprit}{remedy}", culprit)
             try:
                 self._hints[name].decode(data)
             except Exception as culprit:  # noqa: BLE001  # as in `encode`
                 if isinstance(value, float) and not math.isfinite(value):  # JSON has made it null
                     self._changed(name, Difference("", value, None))
-                self._refuse(f"parameter {name!r} does not take {given}: {culprit}", culprit)
+                self._refuse(f"parameter {name!r} does not accept {given}: {culprit}", culprit)
         self._refuse(str(error), error)
 
     def _changed(self, name: str, changed: Difference) -> NoReturn:
@@ -155,7 +155,7 @@ def written_object(worker: str, payload: bytes) -> dict[str, Any]:
     return value
 
 
-_KINDS: dict[type, str] = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+_KINDS: dict[type, str] = {list: "a list", str: "a string", bool: "true or false", type(None): "null"}
 
 
 def plain_payload(worker: str, given: Mapping[str, Any] | bytes, why: str) -> bytes | None:

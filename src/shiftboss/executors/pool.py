@@ -94,17 +94,17 @@ class PoolBody(FunctionBody):
         super().__init__(fn, worker=worker, **options)
         if not isinstance(pool, Executor) and not callable(pool):
             raise ConfigurationError(
-                f"worker {worker!r}: pool={shown(pool)} is no concurrent.futures.Executor and makes none; give a pool, "
-                "or a function that makes one at the start"
+                f"worker {worker!r}: pool={shown(pool)} is neither a concurrent.futures.Executor nor a function that "
+                "returns one; give one of them"
             )
         if pool_slots is not None and pool_slots < 1:
-            raise ConfigurationError(f"worker {worker!r}: pool_slots={pool_slots} lets nothing run; give at least 1")
+            raise ConfigurationError(f"worker {worker!r}: pool_slots={pool_slots} allows no run; give at least 1")
         if self.is_async:
-            raise ConfigurationError(f"worker {worker!r}: a pool runs plain functions; drop pool=, or the async")
+            raise ConfigurationError(f"worker {worker!r}: a pool runs plain functions only; drop pool= or async")
         if self._wants_context or (self._fallback is not None and self._fallback.wants_context):
             raise ConfigurationError(
-                f"worker {worker!r}: what runs in a pool cannot be given a context; drop that parameter, or pool= "
-                "(executor='process' has one)"
+                f"worker {worker!r}: a function in a pool gets no context; drop that parameter, or drop pool= "
+                "(executor='process' has a context)"
             )
         self.pool = pool
         self.pool_slots = pool_slots
@@ -139,7 +139,7 @@ class PoolExecutor(SlotExecutor):
                 raise
             except Exception as error:
                 raise ConfigurationError(
-                    f"{self.kind}: the factory given as pool= failed with {type(error).__name__}: {error}"
+                    f"{self.kind}: the function given as pool= raised {type(error).__name__}: {error}"
                 ) from error
         if self._given_slots is None:
             workers = getattr(self._pool, "_max_workers", None)
@@ -151,7 +151,7 @@ class PoolExecutor(SlotExecutor):
         made = self._made_by() if self._made_by is not None else None
         if not isinstance(made, Executor):
             raise ConfigurationError(
-                f"{self.kind}: the factory given as pool= made {shown(made)}, which is no Executor"
+                f"{self.kind}: the function given as pool= returned {shown(made)}, which is not an Executor"
             )
         return made
 
@@ -262,7 +262,7 @@ class PoolExecutor(SlotExecutor):
         except BrokenExecutor as broken:
             if self._made_by is None:
                 raise
-            log.warning("%s: its pool is broken (%s) and made anew", self.kind, broken)
+            log.warning("%s: its pool is broken (%s); making a new one", self.kind, broken)
             self._drop()
             return self._needed().submit(call)
 
@@ -326,7 +326,7 @@ class PoolExecutor(SlotExecutor):
     def _cancelled(self, attempt: Execution) -> Outcome:
         """It never began; or other code cancelled it: a failure, so that its back-off gives the pool time."""
         if attempt.stop_reason == TIMEOUT:
-            return attempt.raised(TimeoutError("it had not begun in the pool"))
+            return attempt.raised(TimeoutError("it had not started in the pool"))
         if attempt.stop_reason is not None:
             return attempt.never_begun(attempt.stop_reason)
         return Failed(Error(CANCELLED, "its future was cancelled by the pool or by other code"))
@@ -339,7 +339,7 @@ class PoolExecutor(SlotExecutor):
         ):
             return attempt.broken_off(str(attempt.stop_reason or StopReason.SHUTDOWN))
         if isinstance(error, BrokenExecutor) and self._made_by is None:
-            error.add_note("Give pool= a function that makes the pool, and a broken one is replaced by a fresh one.")
+            error.add_note("Give pool= a function that makes the pool: then a broken pool is replaced.")
         return attempt.raised(error)
 
     def _end(self, attempt: Execution, outcome: Outcome) -> None:

@@ -232,7 +232,7 @@ class ProcessExecutor:
             try:
                 self._give(self._child_for(self._body_refs.of(attempt.launch.body)), attempt)
             except Exception as error:  # noqa: BLE001  # the system gives no more processes, or the function cannot be found by name
-                log.warning("worker %s: no child could take its run: %s", attempt.launch.run.worker, error)
+                log.warning("worker %s: no child process could run it: %s", attempt.launch.run.worker, error)
                 self._finish(attempt, Failed(error_of(error)))
 
     def _child_for(self, ref: BodyRef) -> ChildProcess:
@@ -389,7 +389,7 @@ class ProcessExecutor:
         if attempt.stop_reason is not None:
             if not attempt.has_begun:
                 return attempt.never_begun(attempt.stop_reason)
-            attempt.stack = f"{attempt.stack}(killed: it did not answer TERM within its grace)"
+            attempt.stack = f"{attempt.stack}(killed: it did not end within its grace period after SIGTERM)"
             return attempt.raised(asyncio.CancelledError())
         if code == -signal.SIGKILL and child.why is None and child.lapses != self._warden.lapses:
             return attempt.ended_by_warden()
@@ -466,9 +466,9 @@ class ProcessExecutor:
                 self._reap(child)
             elif child.until_s <= now_s:
                 if attempt is not None and not child.is_silent:
-                    child.why = died(f"its body was not entered within {BEGIN_WITHIN_S:g} s")
+                    child.why = died(f"its function did not start within {BEGIN_WITHIN_S:g} s")
                 elif attempt is not None:
-                    child.why = died("it closed its socket to the node and lived on")
+                    child.why = died("it closed its socket to the node but kept running")
                 child.until_s = math.inf
                 child.kill()
             elif attempt is not None and attempt.look_at_s <= now_s:

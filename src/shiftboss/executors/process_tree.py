@@ -46,8 +46,9 @@ class ProcessTree:
         if not self._can_see and not can_see() and not _said_blind.is_set():
             _said_blind.set()
             log.warning(
-                "the processes of this system cannot be listed: children and commands are ended by their process group "
-                "alone, and what leaves it lives on; install psutil (pip install 'shiftboss[process]').  Said once."
+                "the processes of this system cannot be listed, so child processes and commands are ended by process "
+                "group only, and a process that leaves its group keeps running; install psutil (pip install "
+                "'shiftboss[process]').  Logged once."
             )
 
     def look(self) -> Look:

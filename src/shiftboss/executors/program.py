@@ -105,7 +105,9 @@ class Program:
         process.wait()
         outcome = self._outcome(reason, code)
         if not is_gone:
-            self.attempt.context.log.warning("a process that this command has left cannot be ended; it lives on")
+            self.attempt.context.log.warning(
+                "a process that this command left behind cannot be ended; it keeps running"
+            )
         return outcome
 
     # ── waiting ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -216,7 +218,7 @@ class Program:
     def _outcome(self, reason: str | None, code: int | None) -> Outcome:
         """Its outcome (T2 to T4).  After a shutdown's TERM it is given back whatever its code: many exit with 0."""
         if reason == TIMEOUT:
-            how = "ended in a way that cannot be known" if code is None else _how(code, was_killed=self._was_killed)
+            how = "ended in an unknown way" if code is None else _how(code, was_killed=self._was_killed)
             return timed_out(
                 self.attempt.launch.timeout_s, how, self._out, self._err, masked=self.attempt.launch.masked
             )
@@ -225,9 +227,7 @@ class Program:
         if reason is not None:
             return Interrupted(reason=str(reason))
         if code is None:
-            message = (
-                "its exit code was taken by other code in this process that waits for any child (SIGCHLD, waitpid -1)"
-            )
+            message = "other code in this process took its exit code by waiting for any child (SIGCHLD, waitpid -1)"
             return Failed(Error(FAILED, message))
         if code == -signal.SIGKILL and not self.command.is_success(code) and self._lapses != self._warden.lapses:
             return self.attempt.ended_by_warden()
@@ -242,7 +242,7 @@ class Program:
 
 def _how(code: int, *, was_killed: bool) -> str:
     if code == -signal.SIGKILL and was_killed:
-        return "did not, and was killed after its grace"
+        return "did not, and was killed after its grace period"
     return named(code) if code < 0 else f"ended with {named(code)}"
 
 

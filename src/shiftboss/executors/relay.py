@@ -35,6 +35,6 @@ def log_again(line: RelayedRecord, context: Context | None) -> None:
         with kept_already():
             logger.handle(record)
     except Exception:
-        log.exception("a log record of a child could not be handled")
+        log.exception("a log record of a child process could not be handled")
     finally:
         current.reset(outer)

@@ -44,7 +44,7 @@ class Results:
     def nothing(self) -> str | None:
         """Why a result of None does not fit; None if it fits."""
         annotation = self._annotation
-        return None if annotation.takes_none else _said(f"it is None, and the function says -> {annotation.text}")
+        return None if annotation.takes_none else _said(f"it is None, but the function says -> {annotation.text}")
 
     def keep(self, value: Any) -> StoredResult:
         """*value* as it is to be stored."""
@@ -99,11 +99,11 @@ def _annotation_of(fn: Callable[..., Any], worker: str) -> _Annotation:
         except Exception as error:  # noqa: BLE001  # types are the user's
             problem = str(error).strip().rpartition("\n")[2] or class_name(type(error))
         else:
-            remedy = "annotate the function with what it returns"
+            remedy = "annotate its return type"
             if text != "Any":
-                remedy += f", which -> {text} does not say"
+                remedy += f", which -> {text} does not mention"
             return _Annotation(text, decode, _takes_none(decode), remedy)
-    remedy = f"annotate the function so that it can be told (-> {text}: {problem})"
+    remedy = f"annotate its return type so that it can be checked (-> {text}: {problem})"
     return _Annotation(text, msgspec.json.decode, True, remedy)
 
 
@@ -146,7 +146,7 @@ def _plain_value(value: Any) -> Any:
         case Set() | Sequence():
             return list(value)
         case _:
-            raise NotImplementedError(f"{class_name(type(value))} has no JSON")
+            raise NotImplementedError(f"{class_name(type(value))} cannot be written as JSON")
 
 
 TOO_LARGE = StoredResult(None, f"it has more than {MAX_RESULT_BYTES:,} bytes")

@@ -88,7 +88,9 @@ def check_callable(fn: Any, worker: str) -> None:
     if not callable(fn):
         raise ConfigurationError(f"worker {worker!r}: {shown(fn)} cannot be called; give a function")
     if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
-        raise ConfigurationError(f"worker {worker!r}: its function yields; a body returns, once a run")
+        raise ConfigurationError(
+            f"worker {worker!r}: its function yields; a worker's function must return, once per run"
+        )
 
 
 def undone_work(value: Any) -> str | None:
@@ -99,15 +101,15 @@ def undone_work(value: Any) -> str | None:
     if inspect.isgenerator(value) or inspect.isasyncgen(value) or isinstance(value, (map, filter)):
         kind = "an async generator" if inspect.isasyncgen(value) else f"a {type(value).__name__} object"
         return (
-            f"the function returned {kind}, and nobody goes through it: its work was not done; do it in a loop "
-            "within the function, and let decorators use functools.wraps"
+            f"the function returned {kind}, which nothing iterates, so its work was not done; iterate within the "
+            "function, and use functools.wraps in decorators"
         )
     if inspect.isawaitable(value) and not hasattr(value, "add_done_callback"):  # a future's work is under way
         if inspect.iscoroutine(value):
             value.close()
         return (
-            "the function returned a coroutine; declare it with async def, or executor='coroutine', and let decorators "
-            "use functools.wraps"
+            "the function returned a coroutine, which nothing awaits; define it with async def, or use "
+            "executor='coroutine', and use functools.wraps in decorators"
         )
     return None
 
@@ -132,7 +134,7 @@ def _signature(fn: Callable[..., Any], worker: str) -> inspect.Signature:
         return inspect.signature(fn)
     except (TypeError, ValueError) as error:
         raise ConfigurationError(
-            f"worker {worker!r}: the parameters of {shown(fn)} cannot be read; wrap it in a function"
+            f"worker {worker!r}: the parameters of {shown(fn)} cannot be inspected; wrap it in a function"
         ) from error
 
 
@@ -141,11 +143,11 @@ def _check(parameter: inspect.Parameter, scope: _Scope, worker: str) -> None:
     if parameter.kind is parameter.VAR_POSITIONAL:
         raise ConfigurationError(f"worker {worker!r}: *{name} cannot be stored by name; take a list instead")
     if parameter.kind is parameter.VAR_KEYWORD:
-        raise ConfigurationError(f"worker {worker!r}: **{name} does not say what it takes; take a dict instead")
+        raise ConfigurationError(f"worker {worker!r}: **{name} has no fixed names; take a dict instead")
     if parameter.kind is parameter.POSITIONAL_ONLY:
         raise ConfigurationError(f"worker {worker!r}: {name!r} is positional-only; drop the '/' after it")
     if parameter.annotation is parameter.empty and name == "self":
-        raise ConfigurationError(f"worker {worker!r}: it is a method without its object; register object.method")
+        raise ConfigurationError(f"worker {worker!r}: it is an unbound method; register object.method")
     if _is_context(parameter, scope, by_name=False):
         raise ConfigurationError(f"worker {worker!r}: the context {name!r} must be the first parameter, before any '*'")
 
@@ -212,7 +214,7 @@ class _Scope:
         except Exception as error:
             raise ConfigurationError(
                 f"worker {worker!r}: the hint {parameter.annotation!r} of parameter {parameter.name!r} cannot be "
-                f"resolved ({error}); define or import it at the top of its module, not under TYPE_CHECKING"
+                f"resolved ({error}); define or import it at the top level of its module, not under TYPE_CHECKING"
             ) from error
 
 

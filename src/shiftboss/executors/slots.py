@@ -66,7 +66,7 @@ class SlotExecutor:
                     if not self._threads:
                         refused, outcome = self._unbegun(), no_thread(error)
         if shortage is not None:
-            log.warning("no thread could be started (%s); attempts wait for the threads there are, or fail", shortage)
+            log.warning("no new thread could be started (%s); attempts wait for an existing thread, or fail", shortage)
         for attempt in refused:
             self._report(attempt, outcome)
 

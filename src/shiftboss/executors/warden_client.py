@@ -96,7 +96,7 @@ class WardenClient:
         try:
             python = interpreter()
             if python is None:
-                raise OSError("there is no Python to run it on")
+                raise OSError("there is no Python to run it with")
             self._warden = subprocess.Popen(  # noqa: S603  # our own program
                 [python, "-I", "-S", str(PROGRAM), str(os.getpid()), self.mark],
                 stdin=subprocess.PIPE,
@@ -114,8 +114,8 @@ class WardenClient:
             if not self._said_none:
                 self._said_none = True
                 log.warning(
-                    "the warden of this node's processes cannot be started (%s): should the node be killed, what runs "
-                    "then goes on; it is tried again at the next start.  Said once.", error,
+                    "the warden of this node's processes cannot be started (%s): if the node is killed, its child "
+                    "processes and commands keep running; retrying at the next start.  Logged once.", error,
                 )  # fmt: skip
 
     def _write(self, text: str) -> None:

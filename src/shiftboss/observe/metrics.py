@@ -43,33 +43,33 @@ class EventCounter:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._runs = Counter(
-            "shiftboss_runs", "Runs that ended, by how.", ("worker", "outcome"), registry=self.registry
+            "shiftboss_runs", "Runs that ended, by status and cause.", ("worker", "outcome"), registry=self.registry
         )
         self._attempts = Counter(
-            "shiftboss_attempts", "Attempts that ended, by how.", ("worker", "outcome"), registry=self.registry
+            "shiftboss_attempts", "Attempts that ended, by outcome.", ("worker", "outcome"), registry=self.registry
         )
         self._durations = Histogram(
             "shiftboss_run_duration_seconds",
-            "How long the attempt took with which a run ended.",
+            "Duration of the last attempt of a run.",
             ("worker",),
             buckets=DURATIONS_S,
             registry=self.registry,
         )
         self._delays = Histogram(
             "shiftboss_start_delay_seconds",
-            "From due to start.",
+            "Time from due to start.",
             ("worker",),
             buckets=DELAYS_S,
             registry=self.registry,
         )
         self._cycles = Histogram(
             "shiftboss_cycle_duration_seconds",
-            "How long a cycle of the engine took, its transaction included.",
+            "Duration of a cycle of the engine, with its transaction.",
             buckets=CYCLES_S,
             registry=self.registry,
         )
         self._store_errors = Counter(
-            "shiftboss_store_errors", "Transactions that the store did not take.", registry=self.registry
+            "shiftboss_store_errors", "Transactions that failed in the store.", registry=self.registry
         )
 
     def cycle(self, duration_s: float) -> None:
@@ -158,13 +158,13 @@ def _escaped(value: str) -> str:
 
 def _of_workers(status: MeasuredStatus) -> Iterator[_Gauge]:
     running = _Gauge("shiftboss_runs_running", "Runs in progress in the fleet.")
-    pending = _Gauge("shiftboss_runs_pending", "Runs that wait, counted to 1,001.")
-    oldest = _Gauge("shiftboss_oldest_due_age_seconds", "For how long the run that is due longest has waited.")
-    success = _Gauge("shiftboss_last_success_timestamp_seconds", "When a run of it last succeeded.")
-    letters = _Gauge("shiftboss_dead_letters", "Dead letters that are open.")
+    pending = _Gauge("shiftboss_runs_pending", "Pending runs, counted to 1,001.")
+    oldest = _Gauge("shiftboss_oldest_due_age_seconds", "Waiting time of the run that has been due the longest.")
+    success = _Gauge("shiftboss_last_success_timestamp_seconds", "Time of the last success of the worker.")
+    letters = _Gauge("shiftboss_dead_letters", "Open dead letters.")
     enabled = _Gauge("shiftboss_worker_enabled", "1 while the worker is enabled, else 0.")
-    health = _Gauge("shiftboss_worker_health", "1 for the health that the worker has, 0 for the others.")
-    breaker = _Gauge("shiftboss_breaker_state", "1 for the state that the worker's breaker is in, 0 for the others.")
+    health = _Gauge("shiftboss_worker_health", "1 for the health of the worker, 0 for the others.")
+    breaker = _Gauge("shiftboss_breaker_state", "1 for the state of the worker's breaker, 0 for the others.")
     healths = [(each.value, f",{_label('health', each.value)}") for each in Health]
     modes = [(each.value, f",{_label('state', each.value)}") for each in BreakerMode]
     now = status.at
@@ -187,8 +187,8 @@ def _of_workers(status: MeasuredStatus) -> Iterator[_Gauge]:
 
 def _of_nodes(status: MeasuredStatus) -> Iterator[_Gauge]:
     slots = _Gauge("shiftboss_node_slots", "Slots of a live node.")
-    used = _Gauge("shiftboss_node_slots_used", "Slots in use, of a live node.")
-    lag = _Gauge("shiftboss_event_loop_lag_seconds", "Lag of a node's event loop.")
+    used = _Gauge("shiftboss_node_slots_used", "Slots in use on a live node.")
+    lag = _Gauge("shiftboss_event_loop_lag_seconds", "Event-loop lag of a node.")
     for node in status.nodes:
         if node.live:
             name = _label("node", node.name)
@@ -199,7 +199,7 @@ def _of_nodes(status: MeasuredStatus) -> Iterator[_Gauge]:
 
 
 def _of_store(contact_age_s: float | None, log_bytes: int, *, is_up: bool) -> Iterator[_Gauge]:
-    up = _Gauge("shiftboss_store_up", "1 while the store takes work of this process, else 0.")
+    up = _Gauge("shiftboss_store_up", "1 while the store accepts work from this process, else 0.")
     up.add("", int(is_up))
     age = _Gauge("shiftboss_store_contact_age_seconds", "For how long the store has not answered this process.")
     if contact_age_s is not None:

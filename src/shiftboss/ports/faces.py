@@ -98,7 +98,7 @@ F = TypeVar("F", HistoryFilter, LetterFilter, AuditFilter)
 
 def _filter(kind: type[F], given: Any, fields: Table) -> F:
     if not isinstance(given, kind):
-        raise ConfigurationError(f"{shown(given)} is no filter here; give a {kind.__name__}(…)")
+        raise ConfigurationError(f"{shown(given)} is not a valid filter; give a {kind.__name__}(…)")
     return kind(**fields.read(given._asdict(), of=kind.__name__))
 
 

@@ -19,7 +19,7 @@ from shiftboss.core.snapshot import Change
 from shiftboss.ports.cycle import CycleReader, Wanted
 from shiftboss.ports.faces import FacesReader
 
-NO_SERVER = "within= needs the store in the database of your transaction: postgresql://…; this store is {url}"
+NO_SERVER = "within= needs a store in the database of your transaction (postgresql://…); this store is {url}"
 
 
 class Arrival(NamedTuple):

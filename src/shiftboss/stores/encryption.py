@@ -86,13 +86,13 @@ class Cipher:
         try:
             return framed_text(self._encode(text.encode("utf-8", "backslashreplace")), self.key_id)
         except CodecFailed as failure:
-            log.warning("a text is not stored, and a note of that stands in its place: %s", failure)
+            log.warning("a text was not stored; a note stands in its place: %s", failure)
             return f"(not stored: {failure})"
 
     def _encode(self, data: bytes) -> bytes:
         made = self._call("encode", data)
         if made == data or (len(data) >= MIN_CHECKED_BYTES and data in made):
-            raise CodecFailed(f"the codec's encode gave back what it was given; {REMEDY}")
+            raise CodecFailed(f"the codec's encode returned its input unchanged; {REMEDY}")
         return made
 
     # ── from the store ───────────────────────────────────────────────────────────────────────────────────────────
@@ -116,13 +116,16 @@ class Cipher:
     def _decoded(self, key_id: str, data: bytes) -> bytes | str:
         """The plain bytes, or the reason why they cannot be decoded."""
         if self._codec is None:
-            return f"encrypted with key {key_id!r}, and this process has no codec"
+            return f"encrypted with key {key_id!r}, but this process has no codec"
         if key_id not in self.key_ids:
             return f"encrypted with key {key_id!r}, which this process does not have"
         try:
             return self._call("decode", data)
         except CodecFailed as failure:
-            return f"encrypted with key {key_id!r} and damaged, or that is another key here: {failure}"
+            return (
+                f"encrypted with key {key_id!r} and damaged, or this process has a different key under that id: "
+                f"{failure}"
+            )
 
     def _call(self, name: str, data: bytes) -> bytes:
         began_s = _clock.monotonic_s()
@@ -134,20 +137,20 @@ class Cipher:
         if took_s > SLOW_S and _clock.monotonic_s() >= self._say_after_s:
             self._say_after_s = _clock.monotonic_s() + SAY_EVERY_S
             log.warning(
-                "the codec's %s took %.1f s for %d bytes, and the store is locked meanwhile; a codec must not wait for "
-                "anything: fetch keys before the start",
+                "the codec's %s took %.1f s for %d bytes and the store was locked meanwhile; a codec must not wait "
+                "for anything: fetch keys before the start",
                 name,
                 took_s,
                 len(data),
             )
         if not isinstance(made, bytes):
-            raise CodecFailed(f"the codec's {name} gave back {type(made).__name__}, no bytes; {REMEDY}")
+            raise CodecFailed(f"the codec's {name} returned {type(made).__name__} instead of bytes; {REMEDY}")
         return bytes(made)
 
 
 BESIDE_PAYLOAD = attrgetter("attempts", "error", "cancel", "progress", "result", "result_error")  # of a run
 MIN_CHECKED_BYTES = 8  # shorter ones may occur in random bytes by chance
-REMEDY = "mend the codec"
+REMEDY = "correct the codec"
 NO_CODEC = Cipher(None)
 
 

@@ -42,7 +42,7 @@ def open_store(url: str = DEFAULT_URL, clock: Clock | None = None, *, durability
         return store
     if address in (MEMORY, "memory://"):
         _options(query, url, known=())
-        _takes_no(durability, "what lives in memory survives nothing")
+        _takes_no(durability, "a memory store survives nothing")
         from shiftboss.stores.memory.store import MemoryStore
 
         return MemoryStore(clock=clock)
@@ -89,12 +89,12 @@ def _path(address: str, url: str) -> str:
         if path in ("", "/") or path.endswith("/"):
             raise ConfigurationError(f"store {shown(url)!r} names no file; {ACCEPTED}")
         if ":memory:" in path:
-            raise ConfigurationError(f"store {shown(url)!r}: what lives in memory is {MEMORY!r} here; {ACCEPTED}")
+            raise ConfigurationError(f"store {shown(url)!r}: a memory store is written {MEMORY!r}; {ACCEPTED}")
         return path
     if address.startswith("sqlite:"):
         raise ConfigurationError(f"store {shown(url)!r} has too few slashes; {ACCEPTED}")
     if address.startswith(("postgresql:", "postgresql+", "postgres:")):
-        raise ConfigurationError(f"this address of PostgreSQL lacks its slashes, or names a driver; {ACCEPTED}")
+        raise ConfigurationError(f"this PostgreSQL address lacks its slashes, or names a driver; {ACCEPTED}")
     if is_of_server(url):  # with the options, one of which may be a password
         raise _no_file(url)
     if not _looks_like_a_path(address):
@@ -104,7 +104,7 @@ def _path(address: str, url: str) -> str:
 
 def _no_file(url: str) -> ConfigurationError:
     return ConfigurationError(
-        f"store {shown(url)!r} is not understood: it looks like the address of a server, and names no file; {ACCEPTED}"
+        f"store {shown(url)!r} is not understood: it looks like the address of a server, not a file; {ACCEPTED}"
     )
 
 
@@ -119,7 +119,7 @@ def _durability(given: str | None, options: dict[str, str], url: str) -> str:
     in_url = options.get("durability", given)
     if given is not None and in_url != given:
         raise ConfigurationError(
-            f"store {shown(url)!r} says durability={in_url}, the orchestrator {given!r}; leave one out"
+            f"store {shown(url)!r} says durability={in_url}, but the orchestrator says {given!r}; leave one out"
         )
     chosen = "power" if in_url is None else in_url
     if chosen not in ("power", "process"):

@@ -74,8 +74,8 @@ class Closed:
         raise Problem(
             403,
             "no-authorize",
-            "Nobody may see this: it is mounted without authorize=.  Give boss.asgi(authorize=…) a function that says "
-            "the role of a request: 'viewer', 'operator', 'admin' or None.",
+            "Nobody has access, because shiftboss is mounted without authorize=.  Give boss.asgi(authorize=…) a "
+            "function that returns the role of a request: 'viewer', 'operator', 'admin' or None.",
         )
 
 
@@ -116,14 +116,14 @@ def granted(answer: Any) -> Access | None:
     role, name, may = (*answer, None)[:3] if isinstance(answer, tuple) and len(answer) in (2, 3) else (answer, "", None)
     if may is not None and not callable(may):
         raise ConfigurationError(
-            f"authorize= answered {shown(may)} as what one may; give a function of action and worker"
+            f"authorize= returned {shown(may)} as permissions; return a function of action and worker"
         )
     if isinstance(role, Role):
         return Access(role, _name(name) or role.name.lower(), may)
     known = {each.name.lower(): each for each in Role}
     if not isinstance(role, str) or role not in known:
         raise ConfigurationError(
-            f"authorize= answered {shown(role)}, which is no role; {did_you_mean(str(role)[:MAX_NAME_CHARS], known)}"
+            f"authorize= returned {shown(role)}, which is not a role; {did_you_mean(str(role)[:MAX_NAME_CHARS], known)}"
         )
     return Access(known[role], _name(name) or role, may)
 

@@ -94,11 +94,11 @@ def read_entries(path: Path, *, is_given: bool) -> AccessEntries:
 
 def _check(path: Path, facts: os.stat_result, *, is_given: bool) -> None:
     if not stat.S_ISREG(facts.st_mode):
-        raise ConfigurationError(f"the access file {path} is no file")
+        raise ConfigurationError(f"the access file {path} is not a file")
     if os.name == "nt":
         return
     if facts.st_mode & stat.S_IWOTH:
-        raise ConfigurationError(f"the access file {path} can be written by everybody; run: chmod o-w {path}")
+        raise ConfigurationError(f"every user of this machine can write the access file {path}; run: chmod o-w {path}")
     if not is_given and facts.st_uid not in (0, os.geteuid(), path.parent.stat().st_uid):
         raise ConfigurationError(f"the access file {path} belongs to another user (uid {facts.st_uid}); remove it")
 
@@ -124,9 +124,9 @@ def _take(words: list[str], tokens: dict[str, Token], users: dict[str, Role]) ->
     name, word, known_by = words
     roles = {each.name.lower(): each for each in Role}
     if word not in roles:
-        raise ConfigurationError(f"{word[:50]!r} is no role; {did_you_mean(word, roles)}")
+        raise ConfigurationError(f"{word[:50]!r} is not a role; {did_you_mean(word, roles)}")
     if name in tokens or name in users:
-        raise ConfigurationError(f"{name[:100]} is named twice")
+        raise ConfigurationError(f"{name[:100]} is there twice")
     if known_by == "user":
         users[name] = roles[word]
         return
@@ -142,7 +142,9 @@ def _take(words: list[str], tokens: dict[str, Token], users: dict[str, Role]) ->
 def check_name(name: str) -> None:
     """Raises ConfigurationError."""
     if NAME.fullmatch(name) is None or name in RESERVED:
-        raise ConfigurationError(f"{name[:100]!r} is no name for a token: letters, digits, and _ . @ + - within")
+        raise ConfigurationError(
+            f"{name[:100]!r} cannot be the name of a token; use letters, digits, and _ . @ + - between them"
+        )
 
 
 def difference(before: AccessEntries, after: AccessEntries) -> tuple[str, str]:

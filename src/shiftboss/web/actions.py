@@ -58,7 +58,7 @@ async def trigger(call: Call, params: WorkerNamed, body: TriggerBody) -> Accepte
     """Store a run of a worker; answered after its commit."""
     key = call.request.headers.get("idempotency-key") or None
     if key is not None and (body.key not in (None, key) or len(key) > 500 or not key.isprintable()):
-        raise Problem(400, "wrong-key", "Idempotency-Key is too long, not printable, or another one than `key`.")
+        raise Problem(400, "wrong-key", "Idempotency-Key is too long, not printable, or differs from `key`.")
     options: dict[str, Any] = {"key": body.key or key, "priority": body.priority, "force": body.force}
     if body.delay is not None:
         options["delay"] = body.delay
@@ -141,7 +141,7 @@ async def log_in(call: Call, body: LogIn) -> Response:
     """Exchange a token, or a link's code, for a session cookie, which no script can read."""
     authenticator = call.authenticator
     if not isinstance(authenticator, WithTokens):
-        raise Problem(409, "no-sessions", "This server gives no sessions: it asks for no token.")
+        raise Problem(409, "no-sessions", "This server has no sessions because it asks for no token.")
     if (body.token is None) == (body.code is None):
         raise Problem(400, "wrong-body", "Send `token` or `code`.")
     token = authenticator.token(body.token) if body.token is not None else authenticator.with_code(body.code or "")

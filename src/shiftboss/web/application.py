@@ -152,7 +152,9 @@ class ByMethod:
         answer = self._answers.get(method)
         try:
             if answer is None:
-                raise Problem(405, "wrong-method", f"This takes {self._allowed}.", headers={"allow": self._allowed})
+                raise Problem(
+                    405, "wrong-method", f"This address accepts {self._allowed}.", headers={"allow": self._allowed}
+                )
             response = await answer(Request(scope, receive))
         except Exception as error:  # noqa: BLE001  # the only place that handles all errors of a request
             problem = problem_of(error)
@@ -162,5 +164,5 @@ class ByMethod:
 
 
 async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:
-    problem = Problem(404, "no-such-path", f"There is nothing here; the API begins at {PREFIX}/.")
+    problem = Problem(404, "no-such-path", f"There is nothing at this address; the API begins at {PREFIX}/.")
     await problem.response()(scope, receive, send)

@@ -67,8 +67,8 @@ def check_address(host: str, boss: Orchestrator, options: Options) -> None:
         return
     raise ConfigurationError(
         f"{host} can be reached from other machines; set SHIFTBOSS_AUTH_TOKEN (or SHIFTBOSS_AUTH_TOKEN_FILE) to a "
-        "secret of at least 16 characters, make a named one (`shiftboss token new ada --role admin`), or listen on "
-        "127.0.0.1"
+        "secret of at least 16 characters, create a named token (`shiftboss token new ada --role admin`), or listen "
+        "on 127.0.0.1"
     )
 
 
@@ -157,7 +157,7 @@ def _doors(
     except ConfigurationError as error:
         if not file.entries.tokens and not file.entries.users:
             raise
-        log.info("sessions end with this process, and there is no token of this server: %s", error)
+        log.info("sessions end with this process, and this server has no token of its own: %s", error)
         chance = secrets.token_urlsafe(32)
         return Doors(authenticator(lambda: chance, lambda: None), None)
     return Doors(authenticator(made, lambda: Token("local", Role.ADMIN, digest_of(made()), is_nameless=True)), place)

@@ -58,7 +58,7 @@ class HostAuthorize(Generic[T]):
             if not asked.is_in_thread:
                 asked.task.cancel()
         if not asked.task.done() or asked.task.cancelled():
-            raise self._refused("authorize-timeout", f"did not answer within {AUTHORIZE_WITHIN_S:g} s")
+            raise self._refused("authorize-timeout", f"authorize= did not answer within {AUTHORIZE_WITHIN_S:g} s")
         answer: T = asked.task.result()
         return answer
 
@@ -113,13 +113,13 @@ class HostAuthorize(Generic[T]):
             raise self._failed(error) from error
 
     def _failed(self, error: BaseException) -> Problem:
-        return self._refused("authorize-failed", f"raised {type(error).__name__}", error)
+        return self._refused("authorize-failed", f"authorize= raised {type(error).__name__}", error)
 
     def _refused(self, kind: str, what: str, error: BaseException | None = None) -> Problem:
         unsaid = self._throttle.counted((kind, type(error)))
         if unsaid is not None:
-            log.error("authorize= of the host %s: the request is refused%s", what, and_more(unsaid), exc_info=error)
-        return Problem(403, kind, "The host's authorize= gave no role for this request; the host's log says why.")
+            log.error("the host's %s; the request is refused%s", what, and_more(unsaid), exc_info=error)
+        return Problem(403, kind, "The host's authorize= returned no role for this request; see the host's log.")
 
 
 class _Question:

@@ -103,10 +103,10 @@ class ClientConnection(H11Protocol):
         others = [each for each in self.connections if isinstance(each, ClientConnection) and each is not self]
         least = min(others, key=lambda each: (each.standing, each._since_s), default=None)
         if least is None or least.standing is Standing.LET_IN_ANSWERED:
-            self._log.warning("all connections that there may be are in use: new ones get 503")
+            self._log.warning("all connections are in use; new ones get 503")
             self._end_with(503, "All connections are in use; try again.")
         else:
-            self._log.warning("more connections than there may be: those that say nothing end first")
+            self._log.warning("too many connections; idle ones are closed first")
             least.drop()
 
     # ── deadlines ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -122,7 +122,7 @@ class ClientConnection(H11Protocol):
             if not self._was_let_in or self.transport.is_closing():
                 self.drop()
         elif self._has_begun and not self.transport.is_closing():
-            self._end_with(408, "The request did not come in time.")
+            self._end_with(408, "The request did not arrive in time.")
         elif self.transport.is_closing() or self.transport.get_write_buffer_size():
             self.drop()  # the client does not read
         else:

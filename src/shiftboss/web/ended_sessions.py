@@ -50,7 +50,7 @@ class EndedSessions:
                 self._append(self._file, f"{id_} {until_s}\n")
             except OSError as error:
                 log.warning(
-                    "a log-out could not be written to %s (%s); it holds until this process ends",
+                    "a logout could not be written to %s (%s); it is valid only until this process ends",
                     self._file,
                     error.strerror,
                 )

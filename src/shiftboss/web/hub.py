@@ -68,7 +68,7 @@ class Stream:
     def offer(self, new_frames: Sequence[Frame], *, last: bool) -> None:
         """Called on its loop.  If there are too many at once they are dropped, and the client is told so."""
         if not self._has_room(new_frames):
-            reason = "more was waiting for this client than is kept"
+            reason = "this client was too slow: its buffer is full"
             new_frames = (frames.resync_frame(tuple(sorted(self.wanted.topics)), reason), *(new_frames if last else ()))
             self._queue.clear()
             self._queued_bytes = 0
@@ -137,11 +137,16 @@ class Hub:
                 raise Problem(
                     503,
                     "too-many-streams",
-                    f"{self.count} streams are open here; {most} are the most for the role {role.name.lower()}.",
+                    f"{self.count} streams are open on this server; the limit for the role {role.name.lower()} is "
+                    f"{most}.",
                     headers={"retry-after": "10"},
                 )
             if wanted.run is not None and LOG in wanted.topics and self._logs_with(wanted.run) > MAX_LOGS:
-                raise Problem(503, "too-many-logs", f"The logs of {MAX_LOGS} runs are followed here already.")
+                raise Problem(
+                    503,
+                    "too-many-logs",
+                    f"The logs of {MAX_LOGS} runs are already followed on this server, which is the limit.",
+                )
             if self._reader is None:
                 reader = LivePoller(self, self._boss)
                 reader.start()

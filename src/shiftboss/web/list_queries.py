@@ -161,7 +161,7 @@ async def letter(call: Call, params: RunAsked) -> PageOfRun:
     """One dead letter: its run with every attempt, and what was done about it."""
     page = await page_of(call, params.run)
     if page.letter is None:
-        raise NotAllowed(f"run {page.run.id} of {page.run.worker!r} is no dead letter, it is {page.run.status}")
+        raise NotAllowed(f"run {page.run.id} of {page.run.worker!r} is not a dead letter (it is {page.run.status})")
     return page
 
 

@@ -84,9 +84,9 @@ class LivePoller:
                 raise
             self._hub.keep(views)
         except NotStarted:
-            log.debug("the store was closed under the live streams")
+            log.debug("the store was closed while live streams were open")
         except Exception:
-            log.exception("the reader of the live streams ends on a mistake of ours; clients connect again")
+            log.exception("the reader of the live streams ends because of a bug in shiftboss; clients reconnect")
         finally:
             self._say_goodbye()
 
@@ -162,7 +162,7 @@ class LivePoller:
         runs, are_all = self._runs.look(views)
         if are_all:
             return [frames.run_frame(run) for run in runs]
-        return [frames.resync_frame((RUN,), "more runs changed than are told one by one", topic=RUN)]
+        return [frames.resync_frame((RUN,), "too many runs changed to send them one by one", topic=RUN)]
 
     def _new_lines(self, views: Views, wanted: Iterable[Wanted]) -> list[Frame]:
         watched = {each.run for each in wanted if LOG in each.topics and each.run is not None}
@@ -208,7 +208,9 @@ class LivePoller:
         if missed is None:
             new_frames = [Frame(frames.written("hello", hello, number=self._last))]
             return (
-                new_frames if after is None else [*new_frames, frames.resync_frame(topics, "too much happened since")]
+                new_frames
+                if after is None
+                else [*new_frames, frames.resync_frame(topics, "too much has happened since")]
             )
         # the events that follow carry the next ids, so that a stream that breaks off here continues here
         return [Frame(frames.written("hello", hello)), *missed]

@@ -46,4 +46,4 @@ class LogThrottle:
 
 def and_more(unsaid: int) -> str:
     """The end of a line: how many were suppressed."""
-    return f"; {unsaid} more like it since the last line" if unsaid else ""
+    return f"; {unsaid} more like this since the last line" if unsaid else ""

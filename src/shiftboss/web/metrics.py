@@ -40,7 +40,9 @@ class Metrics:
         await admitted(self._authenticator, request, Role.METRICS)
         counted = self._counted
         if counted is None:
-            raise Problem(501, "no-metrics", "Metrics are not installed here; run: pip install 'shiftboss[metrics]'")
+            raise Problem(
+                501, "no-metrics", "Metrics are not installed on this server; run: pip install 'shiftboss[metrics]'"
+            )
         from shiftboss.observe.metrics import exposition
 
         boss = self._boss

@@ -73,7 +73,7 @@ class Call(NamedTuple):
             return
         what = action if worker is None else f"{action} {worker}"
         by = "" if self.access is None else self.access.name
-        raise Problem(403, "not-permitted", f"Your application does not let you do this: {what}.", by=by)
+        raise Problem(403, "not-permitted", f"The host application does not permit this: {what}.", by=by)
 
     async def may_still(self) -> bool:
         """Whether the request would still be accepted: under the same name, with at least the same role."""
@@ -205,22 +205,22 @@ async def admitted(authenticator: Authenticator, request: Request, role: Role | 
         user = user_of(request.scope)
         if user is not None:
             raise Problem(
-                403, "no-role", "You are known here and have no role; an administrator gives you one.", by=user
+                403, "no-role", "You are authenticated but have no role; ask an administrator for one.", by=user
             )
         if authenticator.asks_for_token:
             raise Problem(
                 401,
                 "no-token",
-                "Send Authorization: Bearer with a token of this server.  If it was given none, it has made one at its "
-                "first start and keeps it beside the store (*.token): on its machine `shiftboss token show` prints it.",
+                "Send Authorization: Bearer with a token of this server.  If it was given none, it created one at its "
+                "first start beside the store (*.token): `shiftboss token show` on its machine prints it.",
                 headers={"www-authenticate": "Bearer"},
             )
-        raise Problem(403, "no-access", "You have no access here.")
+        raise Problem(403, "no-access", "You have no access.")
     if access.role < role:
         raise Problem(
             403,
             "role-too-low",
-            f"This needs the role {role.name.lower()}; you are {access.role.name.lower()}.",
+            f"This needs the role {role.name.lower()}; yours is {access.role.name.lower()}.",
             by=access.name,
         )
     _is_let_in(request)

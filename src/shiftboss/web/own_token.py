@@ -66,29 +66,28 @@ def own_token(store_url: str) -> tuple[str, Path]:
         return read_token(place), place
     except (OSError, RuntimeError) as error:  # RuntimeError: a user without a home
         raise ConfigurationError(
-            f"the file for the token of this server cannot be made: {error}; give this user a folder to write to, "
-            f"{INSTEAD}"
+            f"the token file of this server cannot be created: {error}; give this user a writable folder, {INSTEAD}"
         ) from error
 
 
 def read_token(place: Path) -> str:
     """Raises ConfigurationError if the file is not ours alone or holds no token, and OSError."""
-    remedy = f"remove it, and a new one is made at the next start, {INSTEAD}"
+    remedy = f"remove it, and the next start creates a new one, {INSTEAD}"
     try:
         descriptor = os.open(place, os.O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EMLINK):
-            raise ConfigurationError(f"{place} is a symbolic link and no token of ours; {remedy}") from error
+            raise ConfigurationError(f"{place} is a symbolic link, not a token file; {remedy}") from error
         raise ConfigurationError(f"{place} cannot be read: {error.strerror}; {remedy}") from error
     try:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
-            raise ConfigurationError(f"{place} is no file; {remedy}")
+            raise ConfigurationError(f"{place} is not a file; {remedy}")
         if os.name != "nt" and not _may_be(facts.st_uid, place):
             raise ConfigurationError(f"{place} belongs to another user (uid {facts.st_uid}); {remedy}")
         if os.name != "nt" and facts.st_mode & 0o077:
             mode = stat.S_IMODE(facts.st_mode)
-            raise ConfigurationError(f"{place} can be read or written by others (mode {mode:04o}); {remedy}")
+            raise ConfigurationError(f"other users can read or write {place} (mode {mode:04o}); {remedy}")
         data = os.read(descriptor, MAX_BYTES)
     finally:
         os.close(descriptor)
@@ -96,7 +95,7 @@ def read_token(place: Path) -> str:
     if not token:
         raise ConfigurationError(f"{place} is empty; {remedy}")
     if len(token) < MIN_CHARS or not token.isascii() or not token.isprintable() or " " in token:
-        raise ConfigurationError(f"{place} holds no token; {remedy}")
+        raise ConfigurationError(f"{place} has no token in it; {remedy}")
     return token
 
 

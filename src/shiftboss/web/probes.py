@@ -61,12 +61,14 @@ class Probes:
         boss = self._boss
         age_s = boss.contact_age_s
         if boss.is_stopping or age_s is None:
-            return await self._answer(request, 503, "stopping", ("it is not started, or was told to stop",))
+            return await self._answer(request, 503, "stopping", ("it is not started, or is stopping",))
         trouble = boss.trouble
         if trouble is not None:
             return await self._answer(request, 503, "store", (trouble,))
         if age_s > READY_CONTACT_S:
-            return await self._answer(request, 503, "store", (f"the engine has not asked the store for {age_s:.0f} s",))
+            return await self._answer(
+                request, 503, "store", (f"the engine has not reached the store for {age_s:.0f} s",)
+            )
         return await self._answer(request, 200, "ready", ())
 
     async def healthz(self, request: Request) -> Response:
@@ -112,7 +114,7 @@ class Probes:
                 raise
             return None
         except Exception as error:  # noqa: BLE001  # the host's error: the probe is answered all the same
-            log.debug("a probe is answered without reasons: authorize= failed: %s", error)
+            log.debug("a probe was answered without reasons because authorize= failed: %s", error)
             return None
 
 

@@ -79,8 +79,8 @@ def problem_of(error: BaseException) -> Problem:
         return error
     status = next((status for kind, status in STATUSES if isinstance(error, kind)), None)
     if status is None:
-        log.error("a request failed on a mistake of ours", exc_info=error)
-        return Problem(500, "internal-error", "This is a mistake in shiftboss; the server's log has the details.")
+        log.error("a request failed because of a bug in shiftboss", exc_info=error)
+        return Problem(500, "internal-error", "This is a bug in shiftboss; the server's log has the details.")
     facts: dict[str, Any] = {}
     if isinstance(error, errors.StoreUnavailable):
         facts["maybe_stored"] = error.maybe_stored

@@ -40,7 +40,7 @@ class Proxies:
         self._user_header = None if user_header is None else _header(user_header)
         if user_header is not None and not self._trusted:
             raise ConfigurationError(
-                f"--user-header {user_header} is believed from a trusted proxy alone; name that as well, as in "
+                f"--user-header {user_header} is accepted only from a trusted proxy; name it too, as in "
                 "--trusted-proxy 127.0.0.1"
             )
 
@@ -60,8 +60,8 @@ class Proxies:
             raise Problem(
                 403,
                 "untrusted-proxy",
-                f"This request came through a proxy ({forwarding[0]}), and none is trusted here.  Start the server "
-                "with --trusted-proxy and the address of that proxy, or ask the server directly.",
+                f"This request came through a proxy ({forwarding[0]}), but this server trusts none.  Start the server "
+                "with --trusted-proxy and the address of that proxy, or connect to the server directly.",
             )
         client = self._client(headers)
         return {
@@ -115,16 +115,16 @@ def _network(text: str) -> IPv4Network | IPv6Network:
         network = ipaddress.ip_network(text.strip().strip("[]"), strict=False)
     except ValueError:
         raise ConfigurationError(
-            f"--trusted-proxy {text!r} is no address and no network; write it like 127.0.0.1 or 10.0.0.0/8"
+            f"--trusted-proxy {text!r} is neither an address nor a network; write it like 127.0.0.1 or 10.0.0.0/8"
         ) from None
     if network.prefixlen == 0:
-        raise ConfigurationError(f"--trusted-proxy {text} is everybody; name the proxy alone, like 127.0.0.1")
+        raise ConfigurationError(f"--trusted-proxy {text} trusts everybody; name only the proxy, like 127.0.0.1")
     return network
 
 
 def _header(name: str) -> str:
     if HEADER.fullmatch(name) is None or name.lower() in ("authorization", "cookie", "host"):
-        raise ConfigurationError(f"--user-header {name!r} is no header for that; write it like X-Remote-User")
+        raise ConfigurationError(f"--user-header {name!r} is not a usable header; write it like X-Remote-User")
     return name.lower()
 
 

@@ -59,7 +59,7 @@ async def read_body(kind: type[S], request: Request, *, limit: int) -> S:
     if not data.strip():
         data = b"{}"
     elif request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise Problem(415, "not-json", "Send JSON, and say so: Content-Type: application/json.")
+        raise Problem(415, "not-json", "Send JSON with Content-Type: application/json.")
     try:
         content = await asyncio.to_thread(json_text.read, data) if len(data) > LARGE_BYTES else json_text.read(data)
     except json_text.WrongJson as error:
@@ -94,7 +94,7 @@ def is_list(kind: Any) -> bool:
 
 
 async def _bytes(request: Request, limit: int) -> bytes:
-    too_much = Problem(413, "too-large", f"The body may have {limit:,} bytes at most.")
+    too_much = Problem(413, "too-large", f"The body may have at most {limit:,} bytes.")
     length = request.headers.get("content-length", "0")
     if length.isascii() and length.isdigit() and int(length[:20]) > limit:
         raise too_much
@@ -107,10 +107,10 @@ async def _bytes(request: Request, limit: int) -> bytes:
                 data += part
     except TimeoutError:
         raise Problem(
-            408, "too-slow", f"The body did not come within {BODY_WITHIN_S:g} s.", headers={"connection": "close"}
+            408, "too-slow", f"The body did not arrive within {BODY_WITHIN_S:g} s.", headers={"connection": "close"}
         ) from None
     except ClientDisconnect:
-        raise Problem(400, "gone", "The client has left.") from None
+        raise Problem(400, "gone", "The client has disconnected.") from None
     return bytes(data)
 
 
@@ -143,20 +143,22 @@ def _as_text(value: Any, /, *, name: str) -> datetime:
     except (TypeError, ValueError):
         pass
     raise ConfigurationError(
-        f'{name}={shown(value)} is no instant; write it like "2030-01-31T12:00:00Z", with its zone'
+        f'{name}={shown(value)} is not a time; write it like "2030-01-31T12:00:00Z", with its zone'
     )
 
 
 def _object(value: Any, /, *, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ConfigurationError(f"{name}={shown(value)} is no object; write it like {{…}}")
+        raise ConfigurationError(f"{name}={shown(value)} is not an object; write it like {{…}}")
     return value
 
 
 def _row(value: Any, /, *, name: str) -> str:
     row_name = text(500)(value, name=name)
     if not re.fullmatch(ROW_NAME, row_name):
-        raise ConfigurationError(f'{name}={shown(row_name)} names no row; write "table/id", as /unreadable lists it')
+        raise ConfigurationError(
+            f'{name}={shown(row_name)} does not name a row; write "table/id", as /unreadable lists it'
+        )
     return row_name
 
 

@@ -85,15 +85,15 @@ class SecurityMiddleware:
         hosts = self._authenticator.hosts
         if hosts is not None and [_name(each) for each in headers.getlist("host")] not in [[host] for host in hosts]:
             raise Problem(
-                421, "wrong-host", f"This server is called {', '.join(sorted(hosts))}; use one of these names."
+                421, "wrong-host", f"This server is named {', '.join(sorted(hosts))}; use one of these names."
             )
         if method in SAFE or _is_from_here(headers):
             return
         raise Problem(
             403,
             "cross-site",
-            "This changes something and does not come from this site.  A browser says where it comes from by itself "
-            "(Sec-Fetch-Site, or an Origin that matches Host: a proxy must hand on both, and Host with its port); "
+            "This request changes something but does not come from this site.  A browser sends its origin by itself "
+            "(Sec-Fetch-Site, or an Origin that matches Host: a proxy must pass on both, and Host with its port); "
             "other clients send Authorization: Bearer …, or Sec-Fetch-Site: same-origin.",
         )
 

@@ -58,7 +58,7 @@ def address_of(text: str) -> ListenAddress:
     match = ADDRESS.fullmatch(text.strip())
     if match is None or int(match["port"] or 0) > 65_535:
         raise ConfigurationError(
-            f"{text!r} is no address; write it like 127.0.0.1:{DEFAULT_PORT} or [::1]:{DEFAULT_PORT}"
+            f"{text!r} is not an address; write it like 127.0.0.1:{DEFAULT_PORT} or [::1]:{DEFAULT_PORT}"
         )
     host = (match["host"] or match["alone"] or DEFAULT.host).strip("[]")
     return ListenAddress(host, int(match["port"] or DEFAULT_PORT))
@@ -155,8 +155,8 @@ def _listening(address: ListenAddress, *, or_free: bool) -> socket.socket:
     except OSError as error:
         if or_free and error.errno == errno.EADDRINUSE:
             return _listening(address._replace(port=0), or_free=False)
-        remedy = "give another one, as in --http 127.0.0.1:0 for any free one"
-        raise ConfigurationError(f"{address.host}:{address.port} cannot be listened on ({error}); {remedy}") from error
+        remedy = "give another one, as in --http 127.0.0.1:0 for any free port"
+        raise ConfigurationError(f"cannot listen on {address.host}:{address.port} ({error}); {remedy}") from error
 
 
 def _bound(address: ListenAddress) -> socket.socket:

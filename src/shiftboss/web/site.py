@@ -61,4 +61,4 @@ class DashboardFiles:
             return
         access = await self._authenticator.access(request)
         if access is None or access.role < Role.VIEWER:
-            raise Problem(403, "no-access", "You have no access here.")
+            raise Problem(403, "no-access", "You have no access.")

@@ -106,7 +106,7 @@ async def timeline_(call: Call, params: Window) -> Timeline:
     except OverflowError:
         since = until
     if not since <= until or until - since > MAX_WINDOW:
-        raise Problem(400, "wrong-parameter", f"`since` must be before `until`, by {MAX_WINDOW.days} days at most.")
+        raise Problem(400, "wrong-parameter", f"`since` must be before `until`, by at most {MAX_WINDOW.days} days.")
     return await call.ask(
         lambda views: timeline(views, since=since, until=until, worker=params.worker, limit=params.limit)
     )
@@ -235,7 +235,7 @@ async def events(call: Call, params: EventsAsked) -> EventStream:
     for unknown in sorted(topics.difference(frames.TOPICS)):
         raise Problem(400, "unknown-topic", f"there is no topic {unknown[:80]!r}; known: {', '.join(frames.TOPICS)}")
     if frames.LOG in topics and params.run is None:
-        raise Problem(400, "wrong-parameter", "the topic log needs a run: run=…")
+        raise Problem(400, "wrong-parameter", "the topic `log` needs a run: run=…")
     last_event_id = call.request.headers.get("last-event-id", "")
     last = (
         int(last_event_id)

@@ -59,7 +59,7 @@ class WithTokens:
     def own(self) -> Token | None:
         before, self._last_own = self._last_own, self._own()
         if before is not None and before != self._last_own:
-            self._tell(f"{before.name} as it was", f"{before.name} with another secret")
+            self._tell(f"{before.name} with its previous secret", f"{before.name} with a new secret")
         return self._last_own
 
     def on_change(self, tell: Callable[[str, str], None]) -> None:
@@ -97,7 +97,7 @@ class WithTokens:
     def log_in(self, request: HTTPConnection, response: Response, token: Token) -> Access:
         """Raises Problem."""
         if token.role < Role.VIEWER:
-            raise Problem(403, "role-too-low", "This token is for /metrics alone.", by=token.name)
+            raise Problem(403, "role-too-low", "This token is for /metrics only.", by=token.name)
         return access_of(self.sessions.sign_in(request, response, token))
 
     def log_out(self, request: HTTPConnection, response: Response) -> Access | None:
@@ -113,8 +113,8 @@ class WithTokens:
             raise Problem(
                 401,
                 "wrong-code",
-                "This link was used before, or is too old.  On its machine `shiftboss token link` prints another, and "
-                "`shiftboss token show` the token.",
+                "This link was already used, or is too old.  On the server's machine `shiftboss token link` prints "
+                "another one, and `shiftboss token show` prints the token.",
             )
         return own
 
@@ -144,7 +144,7 @@ def checked(secret: str) -> None:
     """Raises ConfigurationError if *secret* could be guessed."""
     if len(secret) < MIN_CHARS or len(set(secret)) < MIN_DIFFERENT:
         raise ConfigurationError(
-            f"SHIFTBOSS_AUTH_TOKEN is too short to be a secret; use at least {MIN_CHARS} characters that nobody guesses"
+            f"SHIFTBOSS_AUTH_TOKEN is too short for a secret; use at least {MIN_CHARS} characters that nobody can guess"
         )
 
 

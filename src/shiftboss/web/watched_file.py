@@ -49,10 +49,10 @@ class WatchedFile(Generic[T]):
             self._content = self._read()
         except ConfigurationError as error:
             if is_new:
-                log.error("%s; the last good one holds until it is mended", error)  # noqa: TRY400  # a wrong file, not our mistake
+                log.error("%s; the last valid version applies until it is corrected", error)  # noqa: TRY400  # a wrong file, not our mistake
         else:
             if is_new:
-                log.info("%s was read again", self.path)
+                log.info("%s was reloaded", self.path)
 
     def _state(self) -> tuple[object, bool]:
         """A value that identifies the content, and whether the next change surely changes that value."""

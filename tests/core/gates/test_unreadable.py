@@ -18,7 +18,7 @@ EXAMPLES = [  # a hold; its scope, its subject, whether it ends by itself; its s
     (
         IsUnreadable(table="run", id="7", worker="a", reason="torn"),
         ("component", "a", False),
-        "run 7 of a cannot be read (torn); look: shiftboss doctor; then: shiftboss doctor --set-aside",
+        "run 7 of a cannot be read (torn); see: shiftboss doctor; then: shiftboss doctor --set-aside",
     ),
 ]
 

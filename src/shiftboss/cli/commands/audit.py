@@ -102,7 +102,7 @@ def _pages(views: Views, wanted: AuditFilter, limit: int | None) -> Iterator[Act
 
 def _show(acts: Sequence[Act]) -> None:
     if not acts:
-        messages.note("nobody did anything")
+        messages.note("the audit log is empty")
         return
     now = SystemClock().now()
     table.show(COLUMNS, [_row(act, now) for act in acts])
@@ -114,7 +114,7 @@ def _row(act: Act, now: datetime) -> list[str | table.Cell]:
     changed = " → ".join(filter(None, (act.before, act.after)))
     return [
         times.ago(act.at, now),
-        act.by or table.Cell("nobody known", "dim"),
+        act.by or table.Cell("unknown", "dim"),
         table.Cell(act.action, "red" if act.action == "refused" else ""),
         about,
         changed,
@@ -191,12 +191,12 @@ def _heads(text: str) -> list[Head]:
         what = f"neither a digest nor a file of `shiftboss audit head`: {error}"
         raise click.UsageError(f"--head {text} is {what}") from error
     if not heads:
-        raise click.UsageError(f"--head {text} is empty; `shiftboss audit head >> {text}` puts one there")
+        raise click.UsageError(f"--head {text} is empty; `shiftboss audit head >> {text}` adds one")
     return heads
 
 
 def _say(verdict: AuditVerdict, keys: Keys | None) -> None:
-    removed = f", {verdict.removed:,} before them taken by retention" if verdict.removed else ""
+    removed = f", {verdict.removed:,} before them deleted by retention" if verdict.removed else ""
     by = f" with key {keys.key.id}" if keys is not None else ""
     messages.say(f"{formatting.plural(verdict.rows, 'row')}{removed}; {verdict.proven:,} proven{by}")
     for doubt in verdict.doubts:
@@ -204,11 +204,11 @@ def _say(verdict: AuditVerdict, keys: Keys | None) -> None:
     for limit in verdict.limits:
         messages.note(limit)
     if keys is None and verdict.head is not None:
-        messages.note("the key is not here: name it by SHIFTBOSS_AUDIT_KEY_FILE")
+        messages.note("this machine does not have the key: name its file in SHIFTBOSS_AUDIT_KEY_FILE")
     remembers = keys is not None and keys.memory is not None and bool(keys.heads)
     if remembers and any(doubt.what == "head" for doubt in verdict.doubts):
         messages.note(
-            f"{keys.memory} remembers what this machine had sealed; if a backup was put in place on purpose, delete it"  # type: ignore[union-attr]  # there are keys
+            f"{keys.memory} records what this machine had sealed; if a backup was restored on purpose, delete that file"  # type: ignore[union-attr]  # there are keys
         )
     if verdict.head is not None:
         messages.say(f"head: row {verdict.head.id} of {times.stamp(verdict.head.at)}, {verdict.head.digest}")

@@ -72,8 +72,8 @@ def list_(
         table.show(GROUPS, [_row(group, now) for group in groups])
         first = groups[0]
         by_error = f" --error {first.error_type.rpartition('.')[2]}" if first.error_type else ""
-        messages.hint(f"look: shiftboss dead show {first.newest_run}")
-        messages.hint(f"again: shiftboss dead replay --worker {first.worker}{by_error}")
+        messages.hint(f"details: shiftboss dead show {first.newest_run}")
+        messages.hint(f"run again: shiftboss dead replay --worker {first.worker}{by_error}")
     return Exit.DONE
 
 
@@ -101,7 +101,7 @@ def show(run: str, as_json: bool, store: str | None, app: str | None) -> int:
     with store_access.reading(store, app) as views:
         page = read_run(views, run_id(run))
     if page.letter is None:
-        raise NotAllowed(f"run {page.run.id} of {page.run.worker!r} is no dead letter, it is {page.run.status}")
+        raise NotAllowed(f"run {page.run.id} of {page.run.worker!r} is not a dead letter (it is {page.run.status})")
     dump.one(page) if as_json else show_run.show(page)
     return Exit.DONE
 
@@ -208,16 +208,14 @@ def export(
             masked += shown != run.payload
             dump.lines([exporting.entry(letter, run, shown)])
     if masked:
-        messages.note(
-            f"with their secrets masked: {formatting.plural(masked, 'payload')}; --unmasked writes them as they are"
-        )
+        messages.note(f"secrets masked in {formatting.plural(masked, 'payload')}; --unmasked writes them unchanged")
     if plain:
         messages.note(
-            f"written plain, and encrypted in the store: {formatting.plural(plain, 'payload')}; keep this safe"
+            f"{formatting.plural(plain, 'payload')} decrypted, although encrypted in the store; keep this output safe"
         )
     if encrypted:
         messages.note(
-            f"still encrypted: {formatting.plural(encrypted, 'payload')}; name the application that has the key: --app"
+            f"{formatting.plural(encrypted, 'payload')} still encrypted; name the app that has the key with --app"
         )
     return Exit.DONE
 

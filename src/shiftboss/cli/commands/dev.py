@@ -16,7 +16,7 @@ from shiftboss.errors import ConfigurationError
     epilog=examples(
         "shiftboss dev app.py",
         "shiftboss dev shop.jobs:boss --http 9000",
-        "shiftboss dev app.py --shutdown-timeout 10s    bodies that need longer to end well",
+        "shiftboss dev app.py --shutdown-timeout 10s    functions that need longer to stop",
     ),
 )
 @click.argument("app", metavar="[APP]", required=False, envvar="SHIFTBOSS_APP")

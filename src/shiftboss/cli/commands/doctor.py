@@ -73,9 +73,9 @@ def _set_aside(note: str, *, as_json: bool, store: str | None, app: str | None) 
     for row in moved:
         messages.note(f"set aside: {row}")
     if not moved:
-        messages.note("every stored row can be read; nothing was set aside")
+        messages.note("all stored rows are readable; nothing was set aside")
     if any(row.table == "worker" for row in moved):
-        messages.hint("start the application again: it declares its workers anew")
+        messages.hint("restart the application: it registers its workers again")
     return Exit.DONE
 
 
@@ -133,7 +133,7 @@ def _settings(ctx: click.Context) -> Iterator[Diagnosis]:
     except ConfigurationError as error:
         yield Diagnosis(Level.PROBLEM, "settings", str(error), "correct the key")
         return
-    yield Diagnosis(Level.GOOD, "settings", f"{settings.source} in {Path.cwd()} is understood")
+    yield Diagnosis(Level.GOOD, "settings", f"{settings.source} in {Path.cwd()} is valid")
 
 
 def _check_settings(settings: Settings, command: click.Command, path: tuple[str, ...]) -> None:

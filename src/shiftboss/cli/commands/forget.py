@@ -23,8 +23,8 @@ def forget(name: str, yes: bool, store: str | None, app: str | None) -> int:
         pending = {worker.name: worker.pending for worker in boss.sync.status().workers}
         if name in pending:  # otherwise there is nothing to ask about
             messages.confirm(
-                f"Forget worker {name!r} and cancel {formatting.plural(pending[name], 'waiting run')}?", yes=yes
+                f"Forget worker {name!r} and cancel {formatting.plural(pending[name], 'pending run')}?", yes=yes
             )
         boss.sync.forget(name)
-    messages.note(f"{name} is forgotten")
+    messages.note(f"{name} was removed")
     return Exit.DONE

@@ -26,7 +26,7 @@ BEGUN = frozenset(Status) - {Status.PENDING, Status.SKIPPED}
 
 @click.command(
     cls=SettingsCommand,
-    epilog=examples("shiftboss logs 1042", "shiftboss logs fetch-data -f       as they come; Ctrl-C ends it"),
+    epilog=examples("shiftboss logs 1042", "shiftboss logs fetch-data -f       follow; Ctrl-C ends it"),
 )
 @click.argument("name", metavar="NAME|RUN", type=worker_or_run)
 @click.option("-f", "--follow", is_flag=True, help="Follow: show lines as they arrive; for a run, until it has ended.")
@@ -46,9 +46,7 @@ def logs(name: str, follow: bool, as_json: bool, store: str | None, app: str | N
             with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is the way to leave it
                 _follow(views, shown)
         elif not shown.show():
-            messages.note(
-                "nothing was logged; bodies log with ctx.log or with the logging module, from level WARNING on"
-            )
+            messages.note("no log output; functions log with ctx.log, or with the logging module from level WARNING on")
     return Exit.DONE
 
 
@@ -94,8 +92,8 @@ class Shown:
     def _print(self, line: LogLine, missing: int) -> None:
         if missing > 0:
             messages.note(
-                f"{formatting.plural(missing, 'line')} of run {line.run} left out here: "
-                f"of each attempt the last {MAX_LINES:,} are kept"
+                f"{formatting.plural(missing, 'line')} of run {line.run} missing here: only the last {MAX_LINES:,} "
+                "lines of each attempt are kept"
             )
         if self._as_json:
             dump.line(line)

@@ -44,7 +44,7 @@ def migrate(as_json: bool, source: str | None, target: str | None, store: str | 
     """
     if source is not None or target is not None:
         if source is None or target is None or store is not None:
-            raise click.UsageError("a move takes --from URL and --to URL, and neither --store nor --app")
+            raise click.UsageError("a move takes --from URL and --to URL, without --store and --app")
         return _move(source, target, as_json=as_json)
     target_store = open_store(store_access.store_url(store, app), SystemClock())
     before, after = target_store.schema()
@@ -53,11 +53,11 @@ def migrate(as_json: bool, source: str | None, target: str | None, store: str | 
     if as_json:
         dump.one({"store": target_store.url, "from": before, "to": after})
     elif before is None:
-        messages.note(f"made {target_store.url} with schema {after}")
+        messages.note(f"created {target_store.url} with schema {after}")
     elif before == after:
-        messages.note(f"{target_store.url} has schema {after}, the newest; nothing to do")
+        messages.note(f"{target_store.url} already has the newest schema, {after}")
     else:
-        messages.note(f"{target_store.url}: schema {before} became {after}")
+        messages.note(f"{target_store.url}: schema upgraded from {before} to {after}")
     return Exit.DONE
 
 
@@ -77,7 +77,8 @@ def _move(source: str, target: str, *, as_json: bool) -> int:
     else:
         table.show(COLUMNS, _rows(moved))
         messages.note(
-            f"{moved.target} holds all of {moved.source}, which stays as it is; start nodes on the new one only"
+            f"{moved.target} now has everything of {moved.source}, which is unchanged; start nodes only on the new "
+            "store"
         )
     return Exit.DONE
 
@@ -87,19 +88,22 @@ def _hand_over_the_key(old: Store, new: Store) -> None:
     try:
         key = hand_over(old, new)
     except (OSError, ConfigurationError) as error:
-        messages.warn(f"the key of the audit was not taken along: {error}; see docs/how-to/audit.md")
+        messages.warn(f"the audit key was not copied: {error}; see docs/how-to/audit.md")
         return
     if key.given_by:
-        messages.note(f"the key of the audit is that of {key.given_by}: give it to the nodes of the new store as well")
+        messages.note(f"the audit key comes from {key.given_by}: give it to the nodes of the new store too")
     elif key.target is not None:
-        messages.note(f"the key of the audit is in {key.target} as well; back it up apart from the store")
+        messages.note(f"the audit key was copied to {key.target}; back it up separately from the store")
         if getattr(new, "path", None) is None:
             messages.note(
-                f"that is for this user on this machine; copy {key.source} to every other one with nodes, for their "
-                "user alone (mode 0600), and name it there: SHIFTBOSS_AUDIT_KEY_FILE"
+                f"it is for this user on this machine; copy {key.source} to every other machine with nodes, readable "
+                "only for their user (mode 0600), and name it there in SHIFTBOSS_AUDIT_KEY_FILE"
             )
     else:
-        messages.note("no key of the audit is here: nodes make a new one, and what is sealed already needs the old one")
+        messages.note(
+            "there is no audit key on this machine: nodes will create a new one, and verifying the rows sealed so "
+            "far needs the old one"
+        )
 
 
 def _rows(moved: Moved) -> list[list[str | table.Cell]]:

@@ -52,17 +52,17 @@ def next_(name: str, number: int, timezone: str, as_json: bool, store: str | Non
             instants = views.next_instants(name, number)
             state = views.snapshot().worker(name)
         rule = state.definition.schedule
-        disabled = state.disabled.by if state.disabled is not None else ""
+        disabled = state.disabled.how if state.disabled is not None else ""
     changes = _changes(rule, instants)
     if as_json:
         words = schedule_words.in_words(rule) if rule is not None else None
         dump.one({"schedule": words, "instants": instants, "clock_changes": [_as_fact(*change) for change in changes]})
     elif rule is None:
-        messages.note(f"{name} has no schedule: it runs when it is triggered, or after others")
+        messages.note(f"{name} has no schedule: it runs when triggered, or after other workers")
     else:
         _print(rule, instants, changes, now)
     if disabled:
-        messages.warn(f"{name} is disabled by {disabled}: at these instants nothing will start")
+        messages.warn(f"{name} is {disabled}: no runs start at these times")
     return Exit.DONE
 
 

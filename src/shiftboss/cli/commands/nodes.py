@@ -47,7 +47,7 @@ def nodes(as_json: bool, store: str | None, app: str | None) -> int:
         now = clock.now()
         table.show(COLUMNS, [_row(node, now, is_dead=node.id in dead) for node in known_nodes])
     else:
-        messages.note("no node: nothing runs workers on this store just now")
+        messages.note("no nodes: no process runs workers of this store")
     return Exit.DONE
 
 
@@ -55,14 +55,17 @@ def _row(node: NodeStatus, now: datetime, *, is_dead: bool) -> list[str | table.
     is_there = node.live and not is_dead
     state = node.mode if is_there else "gone" if is_dead else "frozen" if node.frozen else "no lease"
     version = f"{node.version} {node.code_version}".strip()
-    shed = f"holds back {node.shed}: {node.shed_reason}" if node.shed != "nothing" else ""
+    shed = f"load shedding ({node.shed} priority held): {node.shed_reason}" if node.shed != "nothing" else ""
     if is_dead:
-        shed = "its process is gone; the next node takes over"
+        shed = "its process has ended; the next node takes over its runs"
     elif node.frozen:
         silent_s = LEASE_S - node.lease_left_s
-        shed = f"silent for {silent_s:.0f} s, its process lives: a body may keep the interpreter's lock"
+        shed = (
+            f"silent for {silent_s:.0f} s although its process is alive: a function may be holding the "
+            "interpreter's lock (GIL)"
+        )
     elif is_there and LEASE_S - node.lease_left_s >= SILENT_S:
-        shed = f"has not renewed its lease for {LEASE_S - node.lease_left_s:.0f} s: it stands still or cannot write"
+        shed = f"has not renewed its lease for {LEASE_S - node.lease_left_s:.0f} s: it is frozen or cannot write"
     return [
         node.name,
         table.Cell(state, formatting.NODE_STYLES.get(state, "")),

@@ -27,7 +27,7 @@ def prefer(node: str, worker: str | None, store: str | None, app: str | None) ->
     with store_access.operating(store, app) as boss:
         names = boss.sync.prefer(node, worker)
     if names:
-        messages.note(f"what {node} declares holds from now on: {', '.join(names)}")
+        messages.note(f"the declarations of {node} apply from now on: {', '.join(names)}")
     else:
-        messages.note(f"what {node} declares holds already")
+        messages.note(f"the declarations of {node} already apply")
     return Exit.DONE

@@ -21,7 +21,7 @@ from shiftboss.core.fleet import LEASE_S, SILENT_S
 from shiftboss.core.value import Value
 from shiftboss.errors import ConfigurationError, OperatorError
 
-STOPPED = {"T": "stopped (SIGSTOP)", "t": "stopped by a debugger", "Z": "dead, and not reaped", "X": "dead"}
+STOPPED = {"T": "stopped (SIGSTOP)", "t": "stopped by a debugger", "Z": "dead but not reaped", "X": "dead"}
 
 
 class ProbeResult(Value, frozen=True, omit_defaults=False):
@@ -51,7 +51,7 @@ def probe(pid: int | None, node: str | None, as_json: bool, store: str | None, a
     bring the store back.  Exits with 0 when the node is alive, else with 3.
     """
     if (pid is None) == (node is None):
-        raise ConfigurationError("say which node: --pid 1, or --node NAME; `shiftboss nodes` shows their names")
+        raise ConfigurationError("name the node: --pid 1, or --node NAME; `shiftboss nodes` lists them")
     answer = _of_process(pid)
     if answer is None:
         answer = _of_store(pid, node, store, app)
@@ -70,7 +70,7 @@ def _of_process(pid: int | None) -> ProbeResult | None:
         # the name in parentheses may hold anything, the state is the first letter behind it (proc_pid_stat(5))
         state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0]
     except (OSError, IndexError):
-        return ProbeResult(False, f"there is no process {pid} here")
+        return ProbeResult(False, f"there is no process {pid} on this machine")
     return ProbeResult(False, f"process {pid} is {STOPPED[state]}") if state in STOPPED else None
 
 
@@ -80,10 +80,12 @@ def _of_store(pid: int | None, name: str | None, store: str | None, app: str | N
             node = _find(views.nodes(), pid, name)
             if node is None:
                 whose = f"process {pid} on {socket.gethostname()}" if name is None else name
-                return ProbeResult(False, f"no node of {whose} is there: it has not started, has left, or was given up")
+                return ProbeResult(
+                    False, f"there is no node of {whose}: it has not started, has left, or was declared lost"
+                )
             return _judged(views, node)
     except OperatorError as error:
-        return ProbeResult(True, f"nothing is known against it, but the store cannot be asked: {error}")
+        return ProbeResult(True, f"presumed alive: the store cannot be read: {error}")
 
 
 def _find(nodes: tuple[NodeStatus, ...], pid: int | None, name: str | None) -> NodeStatus | None:
@@ -98,17 +100,17 @@ def _find(nodes: tuple[NodeStatus, ...], pid: int | None, name: str | None) -> N
 def _judged(views: Views, node: NodeStatus) -> ProbeResult:
     renewed_s = LEASE_S - node.lease_left_s
     if node.live and renewed_s < SILENT_S:
-        return ProbeResult(True, f"node {node.name} lives; it renewed its lease {max(0.0, renewed_s):.0f} s ago")
+        return ProbeResult(True, f"node {node.name} is live; it renewed its lease {max(0.0, renewed_s):.0f} s ago")
     if views.is_dead(node.id):
-        return ProbeResult(False, f"node {node.name}: its process is gone")
+        return ProbeResult(False, f"node {node.name}: its process has ended")
     if node.frozen:  # within its limit nobody may begin its runs again; ending it makes others do so
-        text = f"node {node.name} has been silent for {renewed_s:.0f} s and its process lives: its runs are left to it"
+        text = f"node {node.name} has been silent for {renewed_s:.0f} s but its process is alive: it keeps its runs"
         return ProbeResult(True, text)
     try:
         views.try_write()
     except OperatorError as error:
-        text = f"node {node.name} cannot renew its lease, for the store takes no writes: {error}"
+        text = f"node {node.name} cannot renew its lease because the store accepts no writes: {error}"
         return ProbeResult(True, text)
     return ProbeResult(
-        False, f"node {node.name} does not renew its lease, although the store takes writes: it stands still"
+        False, f"node {node.name} does not renew its lease although the store accepts writes: it is frozen"
     )

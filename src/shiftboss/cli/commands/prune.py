@@ -38,9 +38,12 @@ def prune(older_than: float, letters_older_than: float, yes: bool, store: str | 
         try:
             with session.read() as reader:
                 before = replace(cutoffs(keep, reader.clock_mark(), clock.now()), audit=None)
-            messages.confirm(f"Delete what ended before {times.stamp(before.runs)} from {opened.url}?", yes=yes)
+            messages.confirm(
+                f"Delete everything that ended before {times.stamp(before.runs)} from {opened.url}?", yes=yes
+            )
             bounds = (
-                f"what ended before {times.stamp(before.runs)}, letters closed before {times.stamp(before.letters)}"
+                f"runs and events before {times.stamp(before.runs)}, dead letters closed before "
+                f"{times.stamp(before.letters)}"
             )
             store_access.recorded(store, app, "prune", after=bounds)
             while gone := session.prune(before, limit=BATCH):

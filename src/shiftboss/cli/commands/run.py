@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     epilog=examples(
         "shiftboss run app.py",
         "shiftboss run shop.jobs:boss --only 'mail-*' -j 8",
-        "shiftboss run app.py --burst              work off what is due, then end",
+        "shiftboss run app.py --burst              run what is due, then stop",
         "shiftboss run app.py --http 8420          with the dashboard on this machine",
     ),
 )
@@ -107,14 +107,14 @@ def _choose(boss: Orchestrator, only: Iterable[str], except_: Iterable[str]) -> 
     for glob in (*only, *except_):
         if not any(fnmatchcase(name, glob) for name in boss.definitions):
             known = ", ".join(boss.definitions) or "none"
-            raise ConfigurationError(f"no worker is called like {glob!r}; declared: {known}")
+            raise ConfigurationError(f"no worker matches {glob!r}; known: {known}")
 
     def chosen(name: str) -> bool:
         return (not only or _fits(name, only)) and not _fits(name, except_)
 
     if not any(chosen(name) for name in boss.definitions):
         raise ConfigurationError(
-            "these --only and --except leave no worker to run" if boss.definitions else "the app declares no worker"
+            "--only and --except leave no worker to run" if boss.definitions else "the app has no workers"
         )
     boss.only = chosen
 

@@ -24,9 +24,9 @@ COLUMNS = (
     table.Column("WORKER"),
     table.Column("STATUS"),
     table.Column("WHEN"),
-    table.Column("TOOK", right=True),
-    table.Column("TRY", right=True),
-    table.Column("WHY", gives=True),
+    table.Column("DURATION", right=True),
+    table.Column("ATTEMPT", right=True),
+    table.Column("SOURCE / ERROR", gives=True),
 )
 
 
@@ -109,9 +109,9 @@ def _when(run: Run, now: datetime) -> str:
         return times.ago(run.finished_at, now)
     if run.claim is not None:
         return f"for {times.rough((now - run.claim.at).total_seconds())}"
-    return (
-        times.until(run.due_at, now) if run.due_at > now else f"due {times.rough((now - run.due_at).total_seconds())}"
-    )
+    if run.due_at > now:
+        return times.until(run.due_at, now)
+    return "due now" if (now - run.due_at).total_seconds() < 1 else f"was due {times.ago(run.due_at, now)}"
 
 
 def _why(run: Run) -> table.Cell:
@@ -126,4 +126,4 @@ def _why(run: Run) -> table.Cell:
         return table.Cell(run.cause.value.replace("_", " "), "dim")
     if run.progress is not None and run.status is Status.RUNNING:
         return table.Cell(formatting.progress_in_words(run.progress), "cyan")
-    return table.Cell(run.origin.value, "dim")
+    return table.Cell(formatting.SOURCES[run.origin], "dim")

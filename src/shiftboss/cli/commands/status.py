@@ -39,6 +39,8 @@ def status(names: tuple[str, ...], watch: bool, as_json: bool, store: str | None
     else:
         overview.print_status(shown, whole=not names)
         if not shown.workers:
-            messages.note("no worker is stored yet: start an app on this store, or name another one with --store")
+            messages.note(
+                "no workers are registered in this store: start an app on it, or name another store with --store"
+            )
     judged = [worker.health for worker in shown.workers] if names else [shown.health]
     return Exit.DONE if all(each in formatting.GOOD for each in judged) else Exit.FALSE

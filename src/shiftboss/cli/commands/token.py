@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from shiftboss.web.access_file import AccessEntries
 
 ROLES = ("metrics", "viewer", "operator", "admin")
-COLUMNS = (table.Column("NAME"), table.Column("ROLE"), table.Column("KNOWN BY"))
+COLUMNS = (table.Column("NAME"), table.Column("ROLE"), table.Column("IDENTIFIED BY"))
 file_option = click.option(
     "--access-file",
     metavar="FILE",
@@ -75,7 +75,7 @@ def link(address: str, store: str | None, app: str | None) -> int:
 
     url = address if "://" in address else f"http://{address}"
     messages.say(f"{url.rstrip('/')}/#code={signed_code(secret, SystemClock().now())}")
-    messages.note("whoever opens it first, within ten minutes, is logged in and may do everything")
+    messages.note("the first to open it within ten minutes is logged in as admin")
     return Exit.DONE
 
 
@@ -86,7 +86,7 @@ def _own(store: str | None, app: str | None) -> str:
 
     file = place_of(store_access.store_url(store, app))
     if not os.path.lexists(file):
-        raise ConfigurationError(f"there is no {file}; a server makes it at its first start, as in: shiftboss web")
+        raise ConfigurationError(f"there is no {file}; a server creates it at its first start, as in: shiftboss web")
     return read_token(file)
 
 
@@ -112,7 +112,7 @@ def new(name: str, role: str, access_file: str | None, store: str | None, app: s
     _replace(file, changed)
     _recorded(store, app, "token new", f"{name} {role}")
     messages.say(secret)
-    messages.note(f"{name} is {role} by this token, which is shown only now; its digest stands in {file}")
+    messages.note(f"{name} has the role {role} with this token, which is shown only now; {file} keeps its digest")
     return Exit.DONE
 
 
@@ -139,10 +139,10 @@ def remove(name: str, access_file: str | None, store: str | None, app: str | Non
     lines = _text(file, is_given=is_given).splitlines(keepends=True)
     kept = [line for line in lines if line.partition("#")[0].split()[:1] != [name]]
     if len(kept) == len(lines):
-        raise ConfigurationError(f"{file} names no {name!r}; `shiftboss token list` shows whom it names")
+        raise ConfigurationError(f"{file} has no entry {name!r}; `shiftboss token list` shows its entries")
     _replace(file, "".join(kept))
     _recorded(store, app, "token remove", name)
-    messages.note(f"{name} has no role any more")
+    messages.note(f"{name} no longer has a role")
     return Exit.DONE
 
 

@@ -78,13 +78,13 @@ def trigger(
     with --json a line for each batch, with the ids of its runs.
     """
     if file is None and import_name is not None:
-        raise click.UsageError("--import names what --from reads; give both.")
+        raise click.UsageError("--import needs --from.")
     if file is not None and (payload or key is not None or wait):
         raise click.UsageError('--from goes without a payload, --key and --wait; a line has its own key as "$key".')
     if timeout is not None and not wait:
-        raise click.UsageError("--timeout says how long to --wait; give both.")
+        raise click.UsageError("--timeout needs --wait.")
     if delay is not None and at is not None:
-        raise click.UsageError("--in and --at exclude each other.")
+        raise click.UsageError("--in and --at cannot be combined.")
     given = read_payload(payload)
     options: dict[str, Any] = {"at": at, "priority": priority, "force": force}
     if delay is not None:
@@ -115,7 +115,9 @@ def trigger(
 
 def _say_if_it_is_stored_plain(boss: Orchestrator) -> None:
     if boss.codec is None and any(node.live and node.decodes for node in boss.sync.nodes()):
-        messages.note("nodes encrypt here, and this payload is stored plain; name the app that has the codec: --app")
+        messages.note(
+            "payloads are stored in plain text although the nodes encrypt; name the app that has the codec with --app"
+        )
 
 
 def _say_if_it_waits(boss: Orchestrator, name: str) -> None:
@@ -131,11 +133,11 @@ def _tell_end(run: Run, *, as_json: bool) -> int:
         dump.one(run)
     elif run.status is Status.SUCCEEDED:
         if isinstance(run.result, OpaqueBytes):
-            messages.note(f"its result is {run.result.why}; name the application that has the key: --app APP")
+            messages.note(f"its result is {run.result.why}; name the app that has the key: --app APP")
         else:
             messages.json(run.result.decode() if run.result is not None else "null")
         if run.result_error is not None:
-            messages.note(f"this is not what the body returned: {run.result_error}")
+            messages.note(f"the return value could not be stored as it was: {run.result_error}")
     if run.status is Status.SUCCEEDED:
         return Exit.DONE
     why = f": {formatting.error(run.error.type, run.error.message)}" if run.error is not None else ""

@@ -117,7 +117,8 @@ def _print_holds(answer: Question, run: Run, explanation: Explanation) -> None:
     now = answer.at
     table.line(
         table.Cell(answer.worker, "bold"),
-        f"  run {run.id}  due {times.clock(run.due_at, now)} ({times.relative(run.due_at, now)})  ",
+        f"  run {run.id}  {'was due' if run.due_at < now else 'due'} {times.clock(run.due_at, now)} "
+        f"({times.relative(run.due_at, now)})  ",
         table.Cell("does not start because", "yellow"),
     )
     rows = []
@@ -127,21 +128,24 @@ def _print_holds(answer: Question, run: Run, explanation: Explanation) -> None:
     table.show(HOLDS, rows, indent="  ", header=False)
     if explanation.earliest is not None:
         at = explanation.earliest
-        table.line(f"earliest: {times.clock(at, now)} ({times.until(at, now)})")
+        table.line(f"starts at the earliest: {times.clock(at, now)} ({times.until(at, now)})")
     else:
-        table.line("earliest: when one of these changes; no instant is known")
+        table.line("starts when these clear; time unknown")
 
 
 def _is_running(run: Run, snapshot: Snapshot, now: datetime) -> str:
     if run.claim is None:
         return "is running"
     node = snapshot.nodes.get(run.claim.node)
-    text = f"is running since {times.clock(run.claim.at, now)} ({times.span((now - run.claim.at).total_seconds())})"
+    text = (
+        f"has been running since {times.clock(run.claim.at, now)} ({times.span((now - run.claim.at).total_seconds())})"
+    )
     text += f" on node {node.name if node is not None else run.claim.node}, attempt {run.attempt}"
     is_zombie = run.claim.zombie_since is not None
     if run.cancel is not None:
-        return f"{text}; {run.cancel.by or 'somebody'} asked it to end{', but its body goes on' if is_zombie else ''}"
-    return f"{text}; it timed out, but its body goes on" if is_zombie else text
+        cancelled = f"{text}; cancellation requested by {run.cancel.by or 'somebody'}"
+        return f"{cancelled}, but its code is still running" if is_zombie else cancelled
+    return f"{text}; it timed out, but its code is still running" if is_zombie else text
 
 
 def _has_ended(run: Run, now: datetime) -> str:
@@ -157,16 +161,16 @@ def _may_start(run: Run, explanation: Explanation, now: datetime) -> str:
         at = f"{times.clock(run.due_at, now)} ({times.until(run.due_at, now)})"
         return f"is due at {at}; nothing else holds it"
     if explanation.behind is not None:
-        return f"starts after run {explanation.behind} of the same worker, which goes first"
-    return "starts as soon as a node takes it: nothing holds it"
+        return f"starts after run {explanation.behind} of the same worker"
+    return "nothing holds it; it starts as soon as a node takes it"
 
 
 def _nothing_waits(worker: str, snapshot: Snapshot) -> str:
     definition = snapshot.worker(worker).definition
     if definition.after:
-        return f"nothing waits; it runs after {', '.join(definition.after)}"
+        return f"no pending runs; it runs after {', '.join(definition.after)}"
     if definition.mode is Mode.TRIGGERED:
-        return "nothing waits; it runs when it is triggered"
+        return "no pending runs; it runs only when triggered"
     if not any(worker in node.workers for node in snapshot.nodes.values()):
-        return "nothing waits, and no node declares it"
-    return "nothing waits"
+        return "no pending runs, and no node runs it"
+    return "no pending runs"

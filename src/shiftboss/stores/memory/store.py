@@ -110,7 +110,7 @@ class MemoryStore:
         with self.lock:
             return copy.deepcopy(self.tables)
 
-    def put_back(self, kept: Tables, *, seen: Counted = Counted(), why: str = "it was put back") -> None:  # noqa: B008  # of numbers
+    def put_back(self, kept: Tables, *, seen: Counted = Counted(), why: str = "it was restored") -> None:  # noqa: B008  # of numbers
         """Put the tables of *kept* back, and go on from there; *seen* is what somebody knows of the lost past."""
         with self.lock:
             tables = self.tables
@@ -207,7 +207,7 @@ class MemorySession:
         store = self._store
         with store.lock:
             if store.is_busy:
-                raise InternalError("a transaction or a view of this memory store is open in this very thread")
+                raise InternalError("a transaction or a view of this memory store is already open in this thread")
             store.is_busy = True
             try:
                 yield
@@ -270,6 +270,6 @@ class MemorySession:
 
     def _check(self) -> None:
         if os.getpid() != self._pid:
-            raise Forked("a memory store does not survive a fork: each process would see its own copy")
+            raise Forked("a memory store cannot be used after a fork: each process would see its own copy")
         if not self._is_open:
             raise NotStarted("this session of the memory store is closed; open another one")

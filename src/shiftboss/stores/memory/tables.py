@@ -156,9 +156,9 @@ class Tables:
             self._enter(run, number)
         for run in fresh:
             if run.id in self.live or run.id in self.history:
-                raise StoreRejected(f"run {run.id} is stored already and cannot be new")
+                raise StoreRejected(f"run {run.id} is already stored and cannot be new")
             if run.origin is Origin.OCCURRENCE and (run.worker, run.occurs_at) in self.fired:
-                raise StoreRejected(f"an occurrence of {run.worker!r} at {run.occurs_at} has run before (O1)")
+                raise StoreRejected(f"the scheduled run of {run.worker!r} at {run.occurs_at} has already run (O1)")
             self._enter(run, number)
 
     def _enter(self, run: Run, number: int) -> None:

@@ -72,7 +72,7 @@ def address_of(url: str) -> Address:
     schema = ours.get("schema", SCHEMA)
     if not NAME.fullmatch(schema):
         raise ConfigurationError(
-            f"store {shown!r}: schema {schema!r} is no name for us; use up to 48 lower-case letters, digits and _"
+            f"store {shown!r}: schema {schema!r} cannot be used; use up to 48 lower-case letters, digits and _"
         )
     try:
         prepare = Prepare(ours.get("prepare", Prepare.AUTO))

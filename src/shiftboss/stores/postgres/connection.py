@@ -128,7 +128,7 @@ class Database:
         results = self._send(self._same, calls, commits=True)
         self._begun_on = None
         if results[-1].command != b"COMMIT":
-            raise InternalError(f"{self.address.url}: the transaction had failed before its commit")
+            raise InternalError(f"{self.address.url}: the transaction failed before its commit")
         return results[:-1]
 
     def rollback(self) -> None:
@@ -238,7 +238,7 @@ class Database:
         if self._failure is not None:
             raise self._failure
         if self._begun_on is None:
-            raise InternalError(f"{self.address.url}: a question was asked outside any transaction")
+            raise InternalError(f"{self.address.url}: a query was made outside a transaction")
         return self._begun_on
 
     def _begun(self, calls: Sequence[BoundStatement]) -> list[ResultSet]:

@@ -246,7 +246,7 @@ class _Questions:
     def facts(self) -> ServerFacts:
         row = self._connection.execute(SERVER).fetchone()
         if row is None:
-            raise InternalError(f"{self._address.url}: the server says nothing about itself")
+            raise InternalError(f"{self._address.url}: the server gives no information about itself")
         server = Server(*row)
         ahead_s, unsure_s = self._skew()
         pg = self._connection.pgconn

@@ -142,15 +142,15 @@ def lost_past(opened: Opened, origin: ClusterHistory, newest: Counted, *, lived:
     process has lived with.
     """
     if opened.number < newest.number:
-        return f"its last commit is {opened.number}, and {newest.number} was seen before"
+        return f"its last commit is {opened.number}, but {newest.number} was seen before"
     if opened.place is not None and opened.place != opened.table:
-        return "its tables were made anew"
+        return "its tables were recreated"
     if _differ(opened.cluster, origin.cluster):
-        return "it lies on another cluster than it was written on"
+        return "it is on another cluster than the one it was written on"
     if _differ(opened.timeline, origin.timeline):
         return f"the cluster went from timeline {opened.timeline} to {origin.timeline}"
     if opened.server_started is not None and not opened.knows_server and lived != opened.server_started:
-        return "its server was started anew, and no node has lived since before who would know what was there"
+        return "its server was restarted, and no node has been running since before that could compare"
     return ""
 
 
@@ -172,8 +172,8 @@ def jump(db: Database, clock: Clock, opened: Opened, *, newest: Counted, why: st
     db.do(JUMP, (counted.number, counted.event_id + 1, *where, opened.started))
     db.do(NOTE, (counted.event_id, codec.micros(now), codec.text_of(event)))
     log.info(
-        "%s was put back, or lost its last commits: %s; commits and fences go on from %d, runs from %d, and everything "
-        "is read anew",
+        "%s was restored, or lost its last commits: %s; commits and fences continue from %d, runs from %d, and "
+        "everything is read again",
         db.address.url,
         why,
         counted.number + 1,

@@ -44,29 +44,29 @@ def refused(address: Address, state: str, text: str, *, maybe_stored: bool = Fal
         return StoreRejected(f"{url} refused a write: {text}; the change that needs it is refused with it")
     if state in FULL:
         return StoreFull(
-            f"{url} cannot grow, the server's disk is full: {text}; nothing new is accepted until it has room"
+            f"{url} cannot grow because the server's disk is full: {text}; it accepts no new work until it has room"
         )
     if state in STANDBY:
         return standby(address)
     if state in BUSY:
         return StoreUnavailable(
-            f"{url} was kept busy: {text}; look in pg_stat_activity for a transaction that stands still",
+            f"{url} is blocked: {text}; look in pg_stat_activity for a transaction that does not end",
             maybe_stored=maybe_stored,
             answers=True,
         )
     if state in DAMAGED:
-        return StoreDamaged(f"{url} is damaged: {text}; look at the server's log, and restore a backup")
+        return StoreDamaged(f"{url} is damaged: {text}; see the server's log, and restore a backup")
     if state.startswith(LOGIN):
         shut_out = StoreUnavailable(
-            f"{url} does not let us in: {text}; mend user and password, or pg_hba.conf", answers=True
+            f"{url} refuses the login: {text}; correct user and password, or pg_hba.conf", answers=True
         )
         shut_out.retryable = False
         return shut_out
     if state in NO_DATABASE:
-        return StoreMissing(f"{url}: {text}; make it (CREATE DATABASE), or name another one")
+        return StoreMissing(f"{url}: {text}; create it (CREATE DATABASE), or name another one")
     if state in NO_TABLES:
         return StoreMissing(
-            f"{url}: the tables in schema {schema} are gone: {text}; restore a backup, or start a node anew"
+            f"{url}: the tables in schema {schema} are gone: {text}; restore a backup, or restart a node"
         )
     if state in NOT_ALLOWED:
         return StoreReadOnly(
@@ -76,9 +76,9 @@ def refused(address: Address, state: str, text: str, *, maybe_stored: bool = Fal
         )
     if state.startswith(AGAIN):
         return StoreUnavailable(
-            f"{url} cannot be used just now: {text}; it is tried again", maybe_stored=maybe_stored, answers=True
+            f"{url} cannot be used at the moment: {text}; retrying", maybe_stored=maybe_stored, answers=True
         )
-    return InternalError(f"{url}: a statement of ours failed: {text} ({state})")
+    return InternalError(f"{url}: a statement of shiftboss failed: {text} ({state})")
 
 
 def waited_in_vain(error: ShiftbossError) -> bool:
@@ -88,20 +88,20 @@ def waited_in_vain(error: ShiftbossError) -> bool:
 
 def broken(address: Address, fact: object, *, maybe_stored: bool = False) -> StoreUnavailable:
     text = " ".join(str(fact).split()) or "the connection was lost"
-    return StoreUnavailable(f"{address.url} cannot be reached: {text}; it is tried again", maybe_stored=maybe_stored)
+    return StoreUnavailable(f"{address.url} cannot be reached: {text}; retrying", maybe_stored=maybe_stored)
 
 
 def silent(address: Address, waited_s: float, *, maybe_stored: bool = False) -> StoreUnavailable:
     return StoreUnavailable(
-        f"{address.url} did not answer within {waited_s:.2g} s; the connection was given up, and it is tried again",
+        f"{address.url} did not answer within {waited_s:.2g} s; the connection was closed; retrying",
         maybe_stored=maybe_stored,
     )
 
 
 def standby(address: Address) -> StoreReadOnly:
     error = StoreReadOnly(
-        f"{address.url} can only be read: a standby, or default_transaction_read_only is on; name the primary, or all "
-        "hosts (host1,host2), of which the one that can be written is taken"
+        f"{address.url} is read-only: a standby, or default_transaction_read_only is on; name the primary, or all "
+        "hosts (host1,host2), of which the writable one is used"
     )
     error.retryable = True
     return error
@@ -109,7 +109,7 @@ def standby(address: Address) -> StoreReadOnly:
 
 def cannot_create(address: Address, text: str, role: str) -> StoreReadOnly:
     return StoreReadOnly(
-        f"{address.url}: the schema {address.schema} cannot be made: {text}; as the database's owner run: "
+        f"{address.url}: the schema {address.schema} cannot be created: {text}; as the database's owner run: "
         f'CREATE SCHEMA {address.schema} AUTHORIZATION "{role}";'
     )
 
@@ -123,5 +123,6 @@ def missing(address: Address) -> StoreMissing:
 
 def too_new(address: Address, version: int, known: int) -> StoreTooNew:
     return StoreTooNew(
-        f"{address.url} has schema {version}, this shiftboss knows {known}; nothing was touched: upgrade this process"
+        f"{address.url} has schema version {version}, but this shiftboss knows only {known}; nothing was changed: "
+        "upgrade this process"
     )

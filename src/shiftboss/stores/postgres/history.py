@@ -291,7 +291,7 @@ class Queries(history.Queries[Statement]):
             "size_bytes": facts.number(0, 5),
             "synchronous_commit": synchronous,
             "fsync": fsync,
-            "pooled": "no" if self._db.is_direct else "yes: something like PgBouncer stands between",
+            "pooled": "no" if self._db.is_direct else "yes: there is a pooler such as PgBouncer in between",
             "integrity": _integrity(facts.number_or_none(0, 6)),
         }
 
@@ -299,5 +299,5 @@ class Queries(history.Queries[Statement]):
 def _integrity(failures: int | None) -> str:
     """What the server found whenever it read a page; None if it does not check."""
     if failures is None:
-        return "not checked: the cluster was made without data checksums"
-    return "ok" if failures == 0 else f"{failures} pages failed their checksum; look at the server's log"
+        return "not checked: the cluster was created without data checksums"
+    return "ok" if failures == 0 else f"{failures} pages failed their checksum; see the server's log"

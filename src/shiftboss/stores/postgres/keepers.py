@@ -104,7 +104,7 @@ class Keepers:
             of_all = _unsigned(lock_of(self._address.schema, "")[0])
             (answer,) = self._db.query((KEPT, (of_all, int(FRESH_S * 1000))))
         except ShiftbossError as error:
-            log.debug("nobody can tell which nodes are kept: %s", error)
+            log.debug("it is unknown which nodes have a keeper: %s", error)
             return frozenset()
         finally:
             self._db.rollback()
@@ -187,7 +187,7 @@ class _Keeper:
         }
         try:
             if python is None:
-                raise OSError("there is no Python to run it on")
+                raise OSError("there is no Python to run it with")
             self._process = subprocess.Popen(  # noqa: S603  # our own program
                 [python, "-I", "-S", str(PROGRAM)],
                 stdin=subprocess.PIPE,
@@ -203,6 +203,6 @@ class _Keeper:
             if not self._said_none:
                 self._said_none = True
                 log.warning(
-                    "the keeper of this node cannot be started (%s): should a body keep the interpreter's lock for "
-                    "longer than a lease, its runs begin elsewhere; it is tried again.  Said once.", error,
+                    "the keeper of this node cannot be started (%s): if a function holds the interpreter's lock (GIL) "
+                    "for longer than a lease, its runs start elsewhere too; retrying.  Logged once.", error,
                 )  # fmt: skip

@@ -80,7 +80,7 @@ class Link:
         if self.version < OLDEST:
             raise ConfigurationError(f"{address.url} is PostgreSQL {self.version // 10_000}; use 13 or newer")
         if encoding != "UTF8":
-            raise ConfigurationError(f"{address.url} keeps texts as {encoding}; use a database with ENCODING 'UTF8'")
+            raise ConfigurationError(f"{address.url} has the encoding {encoding}; use a database with ENCODING 'UTF8'")
         if self.is_direct:
             self.query(KEEPALIVES)
         self.wire.prepares = address.prepare is Prepare.ON or (address.prepare is Prepare.AUTO and self.is_direct)
@@ -181,7 +181,7 @@ def _cannot_connect(address: Address, error: Exception) -> ShiftbossError:
     if secret:
         text = text.replace(secret, "***")
     if "database" in text and "does not exist" in text:
-        return StoreMissing(f"{address.url}: {text}; make it (CREATE DATABASE), or name another one")
+        return StoreMissing(f"{address.url}: {text}; create it (CREATE DATABASE), or name another one")
     if any(word in text for word in SHUT_OUT) or ("role" in text and "does not exist" in text):
         error = errors.refused(address, "28000", text)
         if isinstance(error, OperatorError) and "," in address.parameters.get("host", ""):

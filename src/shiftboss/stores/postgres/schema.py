@@ -79,8 +79,8 @@ def prepare(address: Address, deadlines: Deadlines, clock: Clock, *, create: boo
                 raise postgres_errors.missing(address)
             if not create:
                 raise StoreTooOld(
-                    f"{address.url} has schema {state.version}, this shiftboss knows {latest()}; nothing was touched: "
-                    "start a node of this version on it, or run `shiftboss migrate`"
+                    f"{address.url} has schema version {state.version}, but this shiftboss needs {latest()}; nothing "
+                    "was changed: start a node of this version on it, or run `shiftboss migrate`"
                 )
             _migrate(connection, address)
             state = _look(connection, address)
@@ -137,7 +137,7 @@ def _look(connection: psycopg.Connection, address: Address) -> SchemaState:
 
 def _of_another_program(address: Address) -> StoreDamaged:
     return StoreDamaged(
-        f"schema {address.schema} of {address.url} holds tables of another program; name another one (?schema=name)"
+        f"schema {address.schema} of {address.url} has tables of another program; name another schema (?schema=name)"
     )
 
 

@@ -129,7 +129,7 @@ class Statement:
                 None if value is None else kind.encode(value) for kind, value in zip(self.kinds, values, strict=True)
             ]
         except (UnicodeError, error) as bad:  # a lone surrogate, or a number beyond 64 bits
-            raise StoreRejected(f"PostgreSQL can neither keep nor look for such a value: {bad}") from bad
+            raise StoreRejected(f"PostgreSQL can neither store nor search for such a value: {bad}") from bad
 
 
 class Rows:
@@ -258,7 +258,7 @@ class Wire:
                 if self._pq.status == pq.ConnStatus.BAD:
                     break
             elif status not in ANSWERS:
-                raise Broken(f"an answer of kind {status} came")
+                raise Broken(f"unexpected answer of kind {status}")
             elif not prepares:
                 results.append(ResultSet(result))
             elif status == pq.ExecStatus.COMMAND_OK:

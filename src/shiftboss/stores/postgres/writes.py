@@ -455,7 +455,7 @@ class PostgresTransaction(Reads, Writes["Database"]):
                 taken[arrival] = replace(shapes.REQUEST.open(sealed), payload=arrived.blob(row, 2))
             else:
                 passed_by.append(arrival)
-                log.warning("%s: %s; the others go on.  %s", self._place, why_not, REMEDY)
+                log.warning("%s: %s; the others are stored.  %s", self._place, why_not, REMEDY)
         if taken:
             self._db.do(TAKE_ARRIVALS, (list(taken),))
         if passed_by:

@@ -97,7 +97,7 @@ def text_of_run(run: Run) -> str:
     progress = run.progress
     if progress is not None and not (isfinite(progress.done) and isfinite(progress.total or 0.0)):
         # JSON would write it as null, and nobody could read the row again.
-        raise StoreRejected(f"run {run.id} of {run.worker!r} reports progress that is no finite number")
+        raise StoreRejected(f"run {run.id} of {run.worker!r} reports progress that is not a finite number")
     return text_of(run)
 
 

@@ -216,4 +216,4 @@ def act(row: AuditRow) -> Audit | UnreadableEvent:
         event = _events.decode(row.data.decode())
     except FAILURES as error:
         return UnreadableEvent(at=codec.instant_of(row.at_us), reason=f"{error}")
-    return event if isinstance(event, Audit) else UnreadableEvent(at=event.at, reason="this is no row of the audit")
+    return event if isinstance(event, Audit) else UnreadableEvent(at=event.at, reason="this is not a row of the audit")

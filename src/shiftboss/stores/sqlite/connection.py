@@ -138,9 +138,9 @@ class Database:
             if not errors.is_busy(error):
                 raise self._translated(error) from error
         except UnicodeDecodeError as error:
-            raise NotUtf8(f"{self.path} holds a text that is none: {error}; {REMEDY}") from error
+            raise NotUtf8(f"{self.path} has a text that is not valid UTF-8: {error}; {REMEDY}") from error
         except (UnicodeError, OverflowError) as error:  # a lone surrogate, or a number beyond 64 bits
-            raise StoreRejected(f"{self.path} can neither keep nor look for such a value: {error}") from error
+            raise StoreRejected(f"{self.path} can neither store nor search for such a value: {error}") from error
         return self._again(statement, values)
 
     def row(self, statement: str, values: Sequence[Scalar] = ()) -> tuple[Scalar, ...]:

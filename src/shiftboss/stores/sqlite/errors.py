@@ -57,14 +57,14 @@ def translated(error: apsw.Error, path: Path, *, maybe_stored: bool = False) -> 
         return StoreRejected(f"{path} refused a write: {error}; the change that needs it is refused with it")
     if code in OUTSIDE or code in (apsw.SQLITE_NOMEM, apsw.SQLITE_INTERRUPT):
         return StoreUnavailable(
-            f"{path} cannot be used: {type(error).__name__}: {error}; look at the disk and at the system's log",
+            f"{path} cannot be used: {type(error).__name__}: {error}; check the disk and the system's log",
             maybe_stored=maybe_stored,
             answers=True,
         )
     if code in OURS:
-        return InternalError(f"{path}: a statement of ours failed: {type(error).__name__}: {error}")
+        return InternalError(f"{path}: a statement of shiftboss failed: {type(error).__name__}: {error}")
     return StoreUnavailable(
-        f"{path} cannot be used just now: {type(error).__name__}: {error}; it is tried again",
+        f"{path} cannot be used at the moment: {type(error).__name__}: {error}; retrying",
         maybe_stored=maybe_stored,
         answers=True,
     )
@@ -72,8 +72,8 @@ def translated(error: apsw.Error, path: Path, *, maybe_stored: bool = False) -> 
 
 def busy(path: Path, waited_s: float) -> StoreUnavailable:
     return StoreUnavailable(
-        f"{path} was kept busy by another process for {waited_s:.1f} s; look for one that is stopped (SIGSTOP, a "
-        "debugger), is frozen by a body in C code, or holds a transaction open",
+        f"{path} was locked by another process for {waited_s:.1f} s; look for a process that is stopped (SIGSTOP, a "
+        "debugger), is frozen by a function in C code, or holds a transaction open",
         answers=True,
     )
 
@@ -82,7 +82,7 @@ def outside(path: Path, error: OSError) -> ShiftbossError:
     """The error for what the system says when we open or lock the file ourselves."""
     if error.errno in NO_LOCKS:
         lockless = StoreUnavailable(
-            f"the file system of {path} keeps no locks ({error}); keep the store on a local disk"
+            f"the file system of {path} does not support locks ({error}); put the store on a local disk"
         )
         lockless.retryable = False
         return lockless
@@ -90,27 +90,27 @@ def outside(path: Path, error: OSError) -> ShiftbossError:
         return read_only(path, str(error))
     if error.errno == errno.ENOSPC:
         return full(path)
-    return StoreUnavailable(f"{path} cannot be used: {error}; look at the disk and at the system's log")
+    return StoreUnavailable(f"{path} cannot be used: {error}; check the disk and the system's log")
 
 
 def full(path: Path) -> StoreFull:
     return StoreFull(
-        f"{path} cannot grow, its disk is full; nothing new is accepted until there is room in {path.parent}"
+        f"{path} cannot grow because its disk is full; it accepts no new work until there is room in {path.parent}"
     )
 
 
 def tight(path: Path, *, free: int, enough: int) -> str:
     """The message while only the reserve is left, or less."""
     return (
-        f"the disk of {path} is full but for {free / 1024 / 1024:.0f} MiB; running attempts can still be recorded, "
-        f"nothing new is accepted until {enough >> 20} MiB are free in {path.parent}"
+        f"the disk of {path} has only {free / 1024 / 1024:.0f} MiB left; running attempts can still be recorded, but "
+        f"no new work is accepted until {enough >> 20} MiB are free in {path.parent}"
     )
 
 
 def damaged(path: Path, fact: str) -> StoreDamaged:
     text = fact if fact == MOVED else f"is damaged: {fact}"
     return StoreDamaged(
-        f"{path} {text}.  It is left as it is: stop every process that uses it, then put the file back, restore a "
+        f"{path} {text}.  It was not changed: stop every process that uses it, then put the file back, restore a "
         "backup, or name another file"
     )
 

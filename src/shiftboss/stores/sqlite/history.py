@@ -263,7 +263,7 @@ class Queries(history.Queries[str]):
             "page_bytes": db.number("PRAGMA page_size"),
             "journal_mode": db.row("PRAGMA journal_mode")[0],
             "synchronous": db.number("PRAGMA synchronous"),
-            "reserve": "set aside" if _size(Path(f"{path}.reserve")) >= RESERVE_BYTES else "given up: the disk is full",
+            "reserve": "set aside" if _size(Path(f"{path}.reserve")) >= RESERVE_BYTES else "released: the disk is full",
             "integrity": integrity,
             "long_readers": sqlite_readers.named(long_readers),
         }

@@ -52,11 +52,11 @@ class StorePlace(NamedTuple):
 def lost_past(stored: Counted, written: StorePlace, here: StorePlace, *, seen: Counted, noted: Counted) -> str:
     """Why the numbers cannot be trusted, in words; empty if they can."""
     if stored.number < seen.number:
-        return f"its last commit is {stored.number}, and {seen.number} was seen before"
+        return f"its last commit is {stored.number}, but {seen.number} was seen before"
     if stored.number < noted.number:
-        return f"its last commit is {stored.number}, and {noted.number} was noted beside it"
+        return f"its last commit is {stored.number}, but {noted.number} was noted beside it"
     if written.inode is not None and written.inode != here.inode:
-        return "it is another file than it was written in"
+        return "it is another file than the one it was written in"
     return ""
 
 
@@ -73,8 +73,8 @@ def go_on(
         event = StoreRestored(at=now, reason=why, epoch=counted.number)
         db.run(TELL, (counted.event_id, codec.micros(now), codec.text_of(event)))
         log.info(
-            "%s was put back, or may have been: %s; commits and fences go on from %d, runs from %d, and everything is "
-            "read anew",
+            "%s was restored, or may have been: %s; commits and fences continue from %d, runs from %d, and everything "
+            "is read again",
             db.path,
             why,
             counted.number + 1,

@@ -78,7 +78,9 @@ def _check_missing(path: Path, *, create: bool) -> None:
     if not create:
         raise StoreMissing(f"there is no store at {path}; start an application on it first, or name another file")
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise StoreReadOnly(f"{path} cannot be made, its folder cannot be written; change that, or name another file")
+        raise StoreReadOnly(
+            f"{path} cannot be created because this user cannot write its folder; change that, or name another file"
+        )
     try:
         file_locks.check(path.parent)
     except OSError as error:
@@ -131,7 +133,8 @@ def _check_current(db: Database) -> None:
 
 def _too_new(path: Path, version: int) -> StoreTooNew:
     return StoreTooNew(
-        f"{path} has schema {version}, this shiftboss knows {latest()}; nothing was touched: upgrade this process"
+        f"{path} has schema version {version}, but this shiftboss knows only {latest()}; nothing was changed: upgrade "
+        "this process"
     )
 
 
@@ -140,8 +143,8 @@ def _check_settings(db: Database, durability: Durability) -> None:
     mode, synchronous = db.row("PRAGMA journal_mode")[0], db.number("PRAGMA synchronous")
     if mode != "wal" or synchronous != (2 if durability is Durability.POWER else 1):
         raise StoreDamaged(
-            f"{db.path} does not take the settings that durability needs (journal {mode!r}, synchronous "
-            f"{synchronous}); is it on a network file system?  Keep it on a local disk"
+            f"{db.path} does not accept the settings that durability needs (journal {mode!r}, synchronous "
+            f"{synchronous}); if it is on a network file system, move it to a local disk"
         )
 
 

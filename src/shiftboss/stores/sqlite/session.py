@@ -235,7 +235,7 @@ class SqliteSession:
     def _check(self) -> None:
         if os.getpid() != self._pid:
             raise Forked(
-                f"{self._store.url} was opened by process {self._pid} and this is its child {os.getpid()}; "
+                f"{self._store.url} was opened by process {self._pid}, but this is its child process {os.getpid()}; "
                 "start the orchestrator after the fork"
             )
         if not self._is_open:

@@ -96,11 +96,12 @@ class SqliteStore:
             return errors.tight(self._path, free=self._reserve.free_bytes, enough=ENOUGH_BYTES)
         if is_mounted_read_only(self._path.parent):
             return (
-                f"the file system of {self._path.parent} is mounted read-only; look at the system's log, mount it again"
+                f"the file system of {self._path.parent} is mounted read-only; check the system's log, then mount it "
+                "again"
             )
         failure = self._no_checkpoint
         if failure is not None:
-            return f"its log cannot be moved into the file: {failure}"
+            return f"its write-ahead log cannot be moved into the file: {failure}"
         return None
 
     @property
@@ -111,10 +112,10 @@ class SqliteStore:
         grown = f"the write-ahead log of {self._path} has grown to {size >> 20} MiB"
         who = readers.named(self._log.long_readers)
         if who:
-            return f"{grown}: {who} has a reading transaction open, which keeps it from being used again; end that one"
+            return f"{grown}: {who} has a read transaction open, so the log cannot be reused; end that transaction"
         return (
-            f"{grown}: a reader keeps it from being used again, or it cannot be moved into the file; look for who "
-            "holds the file open (lsof)"
+            f"{grown}: a reader keeps it from being reused, or it cannot be moved into the file; look for a process "
+            "that holds the file open (lsof)"
         )
 
     @property
@@ -128,19 +129,19 @@ class SqliteStore:
     def open(self, *, create: bool) -> None:
         if fork_gate.is_torn():
             raise Forked(
-                f"this process was forked in the middle of a transaction, and SQLite can open no file here that its "
-                f"parent had open; start it afresh (spawn, or exec) to use {self.url}"
+                "this process was forked in the middle of a transaction, so SQLite cannot open files that its parent "
+                f"had open; start a fresh process (spawn, or exec) to use {self.url}"
             )
         self._pid = os.getpid()
         if not file_locks.HAS_OFD:
             log.warning(
-                "%s: this system keeps no locks that belong to an open file; no body may open the files of the store, "
-                "to copy them for instance: it would drop the locks, and with them what keeps processes apart",
+                "%s: this system has no locks that belong to an open file; functions must not open the files of the "
+                "store, for example to copy them: that would release the locks that protect processes from each other",
                 self._path,
             )
         if self._durability is Durability.PROCESS:
             log.warning(
-                "%s: durability='process': commits do not wait for the disk; a power cut may take the last of them, "
+                "%s: durability='process': commits do not wait for the disk; a power cut may lose the last of them, "
                 "the end of the process does not",
                 self._path,
             )
@@ -184,7 +185,8 @@ class SqliteStore:
                 if error.errno == errno.ENOSPC:
                     raise errors.full(self._path) from error
                 raise StoreReadOnly(
-                    f"the lock file of node {node} cannot be made in {self._path}.nodes: {error}; make it writable"
+                    f"the lock file of node {node} cannot be created in {self._path}.nodes: {error}; make that folder "
+                    "writable"
                 ) from error
             self._note_at_s = 0.0
             is_collected = False

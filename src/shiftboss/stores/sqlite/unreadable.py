@@ -33,7 +33,7 @@ def key_of(name: str, row_id: str) -> tuple[int, ...]:
     """The key of a row that is found by numbers.  Raises ValueError for an id that no such row can have."""
     parts = tuple(int(part) for part in (row_id.split("-") if name == "log" else [row_id]))
     if len(parts) != len(columns_of(name)):
-        raise ValueError(f"{row_id!r} is no id of a row of {name}")
+        raise ValueError(f"{row_id!r} is not the id of a row of {name}")
     return parts
 
 
@@ -89,7 +89,7 @@ def set_aside(db: Database, row: SetAside, key: tuple[int, ...], number: int) ->
     expressions = ", ".join(f'typeof("{column}"), hex("{column}")' for column in columns)
     rows = db.run(f"SELECT {expressions} FROM {table} WHERE {is_row}", key)  # noqa: S608  # constants
     if not rows:
-        raise StoreRejected(f"{db.path}: there is no row {row.id} of {table} any more")
+        raise StoreRejected(f"{db.path}: row {row.id} of {table} no longer exists")
     values = iter(rows[0])
     data = {column: _told(kind, text) for column, kind, text in zip(columns, values, values, strict=True)}
     keep(db, replace(row, data=codec.text_of(data)))

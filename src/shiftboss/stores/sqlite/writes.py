@@ -256,7 +256,7 @@ class SqliteTransaction(Reads, Writes["Database"]):
     def _set_aside(self, row: SetAside) -> None:
         rows = unreadable(self._db, sqlite_unreadable.WALK, [(row.table, row.id)])
         if not rows:
-            raise StoreRejected(f"{self._place}: row {row.id} of {row.table} can be read, or is not there any more")
+            raise StoreRejected(f"{self._place}: row {row.id} of {row.table} can be read, or no longer exists")
         sqlite_unreadable.set_aside(self._db, row, rows[0][0], self.number)
 
     def _keep_aside(self, row: SetAside) -> None:
@@ -290,4 +290,4 @@ class SqliteTransaction(Reads, Writes["Database"]):
     def _must_not_have_fired(self, occurrences: list[tuple[str, int]]) -> None:
         fired = shapes.NAMES.read(self._db.text(FIRED_BEFORE, (codec.json_of(occurrences),)))
         if fired:
-            raise StoreRejected(f"{self._place}: an occurrence of {fired[0]!r} at that instant has run before (O1)")
+            raise StoreRejected(f"{self._place}: the scheduled run of {fired[0]!r} at that time has already run (O1)")
