@@ -70,6 +70,17 @@ class RefusedTrigger(NamedTuple):
     worker: str
     error: CallerError
 
+    @classmethod
+    def of(cls, place: int, worker: str, error: CallerError) -> RefusedTrigger:
+        """Without tracebacks: of 50,000 they would keep as many frames, with the payloads in them."""
+        link: BaseException | None = error
+        while link is not None:
+            link.__traceback__ = None
+            if link.__context__ is not link.__cause__:
+                link.__context__ = None  # it may be what the caller was handling: that stays as it is
+            link = link.__cause__
+        return cls(place, worker, error)
+
 
 class TriggersRefused(CallerError):
     """`trigger_many` has stored nothing.  `refused` has every refused trigger; the message names the first ones."""

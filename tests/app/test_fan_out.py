@@ -147,6 +147,25 @@ async def test_any_refusal_stores_nothing_and_all_are_named(boss):
     assert len(runs) == 1
 
 
+async def test_refusals_keep_no_frames_alive(boss):
+    """O6: there may be 50,000 of them, and each frame has a payload."""
+    async with boss.client(create=True):
+        try:
+            raise RuntimeError("of the caller's own")
+        except RuntimeError as own:
+            outer = own
+            with pytest.raises(TriggersRefused) as error:
+                await boss.trigger_many([TriggerItem("send-mail", {"to": object()}), TriggerItem("nobody")])
+
+    assert outer.__traceback__ is not None
+    for each in error.value.refused:
+        causes = [each.error, each.error.__cause__, each.error.__context__]
+        assert [cause.__traceback__ for cause in causes if cause is not None] == [None] * len(
+            list(filter(None, causes))
+        )
+    assert error.value.refused[0].error.__cause__ is not None
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

@@ -161,7 +161,7 @@ class FanOut:
             return self._request(name, item, payload)
         except CallerError as error:
             worker = self._given.worker or getattr(item.worker, "name", item.worker)
-            return RefusedTrigger(len(self.triggers), worker if isinstance(worker, str) else "", error)
+            return RefusedTrigger.of(len(self.triggers), worker if isinstance(worker, str) else "", error)
 
     def _request(self, name: str, item: TriggerItem, payload: bytes | None) -> Request:
         node = self._node

@@ -100,7 +100,7 @@ def _judged(
                     earlier[place] = at
             must_be_accepted(state, request)
         except CallerError as error:
-            refused.append(RefusedTrigger(place, request.worker, error))
+            refused.append(RefusedTrigger.of(place, request.worker, error))
     return earlier, refused
 
 

@@ -171,7 +171,7 @@ class Simulation:
                 own = dict(zip(item._fields[2:], item[2:], strict=True))
                 triggers.append(self._request(item.worker, item.payload, {**own, **given.options}))
             except CallerError as error:
-                triggers.append(RefusedTrigger(place, given.worker or str(item.worker), error))
+                triggers.append(RefusedTrigger.of(place, given.worker or str(item.worker), error))
         return list(self._sim.ask(partial(mutation.trigger_many, triggers))) if triggers else []
 
     def _request(self, worker: Named, payload: Any, options: Mapping[str, Any]) -> Request:
