@@ -11,6 +11,7 @@ import apsw
 import pytest
 from store_values import FrozenClock, a_run, ended, started, write
 
+from shiftboss.ports.faces import HistoryFilter
 from shiftboss.stores.sqlite import history, prune, reads, writes
 from shiftboss.stores.sqlite.sealing import question
 from shiftboss.stores.sqlite.store import SqliteStore
@@ -69,6 +70,7 @@ def a_store(path: Path, backlog: int) -> apsw.Connection:
     write(store.session(), runs=(over, started(a_run(2, "w1")), a_run(3, "w2")), new={1, 2, 3})
     store.close()
     connection = apsw.Connection(str(path))
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)  # as on the store's own
     connection.execute("PRAGMA synchronous = OFF; BEGIN")
     connection.execute(FILL_RUNS, (backlog,))
     connection.execute(FILL_HISTORY, (backlog,))
@@ -131,6 +133,37 @@ def test_lists_that_must_sort_read_ids_from_an_index_alone(stores: list[apsw.Con
 
     assert [line for line in plan if "COVERING INDEX" in line]
     assert not [line for line in plan if line.startswith(("SCAN run", "SCAN history"))]
+
+
+def test_no_statement_is_planned_anew_for_the_values_that_are_bound(sqlite: SqliteStore):
+    """SQLite does so where a plan may depend on a value; for the question about lanes it took most of the time."""
+    planned = 0
+
+    def asked(*_: object) -> int:  # SQLite asks for each table and column while it makes a plan, and at no other time
+        nonlocal planned
+        planned += 1
+        return apsw.SQLITE_OK
+
+    def cycle(number: int) -> None:
+        write(other, runs=(a_run(10 * number),), new={10 * number})
+        with session.read() as reader:
+            reader.changes(lanes=number)
+            reader.next_give_up()
+            reader.lanes(["mail"], limit=number)
+            reader.history(HistoryFilter(limit=number))
+        run = started(a_run(number))
+        write(session, runs=(run,), new={number})
+        write(session, runs=(ended(run),))
+
+    session, other = sqlite.session(), sqlite.session()
+    session._db._connection.set_authorizer(asked)
+    cycle(1)
+    cycle(2)
+    before = planned
+    cycle(3)
+
+    assert before
+    assert planned == before
 
 
 def test_the_number_of_statements_does_not_grow_with_the_batch(tmp_path: Path):
