@@ -193,7 +193,10 @@ class Context:
         return self._stopping or self._announcement.made
 
     def progress(self, done: float, total: float | None = None, message: str = "") -> None:
-        """Report how far the run is; this is also a heartbeat.  Cheap enough for a tight loop."""
+        """Report how far the run is; this is also a heartbeat.  Cheap enough for a tight loop.
+
+        *done* and *total* count in any unit; *total* None: nobody knows how much there is.
+        """
         whole = None if total is None or not math.isfinite(total) else float(total)
         part = float(done) if math.isfinite(done) else 0.0
         self._newest = Progress(part, whole, storable(message, RAW_CHARS))

@@ -168,8 +168,9 @@ class RunHandle(Generic[R]):
         return (await self.info()).status
 
     async def wait(self, *, timeout: Duration | None = None) -> Run:  # the public API says `timeout`
-        """Wait until the run has ended, on this or any other node; *timeout* None waits without limit.
+        """Wait until the run has ended, on this or any other node.
 
+        *timeout*: a duration such as 30 or "5m"; None waits without limit, 0 does not wait.
         Raises WaitTimeout if that takes longer; the run goes on.
         """
         return await self._boss.wait_for(self.id, timeout=timeout)
@@ -177,8 +178,8 @@ class RunHandle(Generic[R]):
     async def result(self, *, timeout: Duration | None = None) -> R:
         """What the function returned: of the annotated type if its worker is declared here, otherwise plain JSON (W6).
 
-        Raises RunFailed if the run ended otherwise, WaitTimeout if that takes longer, WrongResult if it succeeded but
-        what it returned cannot be given back.
+        *timeout*: as of `wait`.  Raises RunFailed if the run ended otherwise, WaitTimeout if that takes longer,
+        WrongResult if it succeeded but what it returned cannot be given back.
         """
         run = await self.wait(timeout=timeout)
         return cast("R", result_of(run, self._boss.bodies.get(run.worker)))
@@ -207,8 +208,9 @@ class PromisedRun(RunHandle[R]):
         self.key = promise.key
 
     async def find(self, *, timeout: Duration | None = None) -> Run:
-        """Wait until the run exists; with `timeout=0` look once.
+        """Wait until the run exists.
 
+        *timeout*: a duration such as 30 or "5m"; None waits without limit, 0 looks once.
         Raises WaitTimeout, and NotAllowed if it was refused at its pick-up.
         """
         timeout_s: float | None = CALL.read_one("timeout", timeout)
@@ -223,7 +225,10 @@ class PromisedRun(RunHandle[R]):
         return await super().info()
 
     async def wait(self, *, timeout: Duration | None = None) -> Run:
-        """Wait until the run exists and has ended.  Raises WaitTimeout, NotAllowed."""
+        """Wait until the run exists and has ended.
+
+        *timeout*: for both; a duration such as 30 or "5m", None waits without limit.  Raises WaitTimeout, NotAllowed.
+        """
         if self.id:
             return await super().wait(timeout=timeout)
         if timeout is None:

@@ -144,8 +144,9 @@ class Operations(Verbs, Questions):
         return moved
 
     async def wait_for(self, run_id: int, *, timeout: Duration | None = None) -> Run:
-        """Wait until a run has ended, here or on any node; *timeout* None waits without limit.
+        """Wait until a run has ended, here or on any node.
 
+        *timeout*: a duration such as 30 or "5m"; None waits without limit, 0 does not wait.
         Raises UnknownRun, and WaitTimeout if that takes longer; the run goes on.
         """
         timeout_s: float | None = CALL.read_one("timeout", timeout)
@@ -156,5 +157,8 @@ class Operations(Verbs, Questions):
         return run
 
     async def ask(self, question: Callable[[Views], T]) -> T:
-        """Ask the store any question, in a thread: `await boss.ask(lambda views: views.next_instants("report", 5))`."""
+        """Ask the store any question, in a thread: `await boss.ask(lambda views: views.next_instants("report", 5))`.
+
+        Raises NotStarted.
+        """
         return await asyncio.to_thread(self.opened().read, question)

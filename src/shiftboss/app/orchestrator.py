@@ -268,10 +268,10 @@ class Orchestrator(Operations):
     async def client(self, *, create: bool = False, wait: Duration = WAIT_S) -> AsyncIterator[Orchestrator]:
         """Open a client, which triggers and operates but runs nothing.
 
-        If there is no store yet, or no worker in it, the client waits for the first node, up to *wait* (10 s; 0 looks
-        once); if the store is still missing then, it raises StoreMissing.  With *create* the store is made, and workers
-        that are declared here and unknown there are declared, so that they can be triggered before the first node
-        starts.
+        If there is no store yet, or no worker in it, the client waits for the first node, up to *wait* (a duration:
+        10 s by default, 0 looks once); if the store is still missing then, it raises StoreMissing.  With *create* the
+        store is made, and workers that are declared here and unknown there are declared, so that they can be triggered
+        before the first node starts.
         """
         create = CALL.read_one("create", create, of="client")
         wait_s: float = CALL.read_one("wait", wait, of="client")
@@ -290,7 +290,10 @@ class Orchestrator(Operations):
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
-        """For web frameworks: `FastAPI(lifespan=boss.lifespan)`, or inside a lifespan of yours."""
+        """For web frameworks: `FastAPI(lifespan=boss.lifespan)`, or inside a lifespan of yours.
+
+        Raises what `start` raises.
+        """
         async with self:
             yield
 
@@ -302,6 +305,7 @@ class Orchestrator(Operations):
         may(action, worker) is asked before each action and refuses it by anything but True.  Both may be coroutine
         functions.  Without it everything is denied, unless SHIFTBOSS_AUTH_TOKEN or SHIFTBOSS_ACCESS_FILE is set.  The
         host's lifespan starts the orchestrator (`lifespan=boss.lifespan`); served alone the application does it itself.
+        Raises ConfigurationError if the extra is missing.
 
             app.mount("/shiftboss", boss.asgi(lambda request: "admin" if request.user.is_admin else None))
         """
@@ -317,6 +321,7 @@ class Orchestrator(Operations):
         """Run in this process until TERM, INT or HUP; blocks.  A second signal cancels, a third leaves at once.
 
         It ends the process itself only if a function cannot be stopped; what that function held is handed back first.
+        Raises NotAllowed outside the main thread and where a loop runs already, and what `start` raises.
         """
         from shiftboss.app.serve import serve  # with the engine
 

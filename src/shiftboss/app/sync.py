@@ -68,7 +68,7 @@ class SyncFace(Verbs, Questions):
     # ── living ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def start(self) -> None:
-        """Run workers; coroutines run on a loop in a thread of its own."""
+        """Run workers; coroutines run on a loop in a thread of its own.  Raises what `Orchestrator.start` raises."""
         current, loop = self._current, new_loop()
         try:
             engine = current.open(loop, is_client=False).engine
@@ -174,7 +174,11 @@ class SyncFace(Verbs, Questions):
     # ── triggering, waiting ──────────────────────────────────────────────────────────────────────────────────────
 
     def trigger(self, worker: Named, payload: Payload = None, /, **options: Unpack[TriggerOptions]) -> Run:
-        """Store a run; returns it after its commit."""
+        """Store a run; returns it after its commit.
+
+        Worker, payload and options are those of `Orchestrator.trigger`, and so is what it raises.  Raises
+        ConfigurationError for `within=`, which `trigger_within` takes.
+        """
         if options.get("within") is not None:
             raise ConfigurationError("a trigger within your transaction returns no run yet; call trigger_within(…)")
         node = self.opened()
@@ -197,7 +201,8 @@ class SyncFace(Verbs, Questions):
     def trigger_many(self, worker: Any, payloads: Any = None, /, *, keys: Any = None, **options: Any) -> list[Run]:
         """Store a run for each of *payloads*, in one commit, or none at all (O6); returns them after it, in order.
 
-        Raises TriggersRefused, whose `refused` has every trigger that was refused and why.
+        Raises TriggersRefused, whose `refused` has every trigger that was refused and why, and ConfigurationError for
+        `within=`, which `trigger_many_within` takes.
         """
         if options.pop("within", None) is not None:
             raise ConfigurationError("triggers within your transaction give no runs yet; call trigger_many_within(…)")
@@ -256,8 +261,9 @@ class SyncFace(Verbs, Questions):
         return moved
 
     def wait_for(self, run_id: int, *, timeout: Duration | None = None) -> Run:
-        """Wait until a run has ended, here or on any node; *timeout* None waits without limit.
+        """Wait until a run has ended, here or on any node.
 
+        *timeout*: a duration such as 30 or "5m"; None waits without limit, 0 does not wait.
         Raises UnknownRun, WaitTimeout, and NotAllowed on a loop on which functions run.
         """
         if process_end.blocks_bodies():
@@ -274,6 +280,9 @@ class SyncFace(Verbs, Questions):
         return run
 
     def result(self, run_id: int, *, timeout: Duration | None = None) -> Any:
-        """What the function of a run returned.  Raises RunFailed, WrongResult, and what `wait_for` raises."""
+        """What the function of a run returned.  *timeout*: as of `wait_for`.
+
+        Raises RunFailed, WrongResult, and what `wait_for` raises.
+        """
         run = self.wait_for(run_id, timeout=timeout)
         return result_of(run, self._bodies.get(run.worker))

@@ -112,7 +112,7 @@ class Verbs(Face):
         ),
     )
     def replay(self, run_id: int, *, delay: Duration = 0.0) -> NewRun:
-        """Store a new run of a dead letter, with the same payload bytes, due after *delay*.
+        """Store a new run of a dead letter, with the same payload bytes, due after *delay* (a duration; 0: at once).
 
         Raises UnknownRun, and NotAllowed if the letter was closed already.
         """

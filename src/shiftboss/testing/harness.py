@@ -82,7 +82,7 @@ class Simulation:
         return self._sim.clock.now()
 
     def run_for(self, time: Duration) -> None:
-        """Let time pass: seconds, a timedelta, or a text like "1d"."""
+        """Let *time* pass: seconds, a timedelta, or a text like "1d"."""
         self._sim.run_for(duration(time, name="run_for"))
 
     def run_until(self, at: datetime | str) -> None:
@@ -106,7 +106,7 @@ class Simulation:
         self._bodies.hanging.discard(name)
 
     def takes(self, worker: Named, time: Duration) -> None:
-        """Attempts that start from now on take that long."""
+        """Attempts that start from now on take that *time*, a duration such as 30 or "5m"."""
         self._bodies.durations[self._known(worker)] = duration(time, name="takes")
 
     def hang(self, worker: Named) -> None:
@@ -134,19 +134,28 @@ class Simulation:
         return node.id
 
     def kill_node(self, name: str | None = None, *, machine: bool = False) -> str:
-        """End a node's process abruptly; None: the youngest node's.  With *machine* only its lease reveals it."""
+        """End a node's process abruptly.  Returns its name.
+
+        *name* None: the youngest.  With *machine* only its lease reveals it.  Raises ValueError if there is none.
+        """
         node = self._node(name)
         self._sim.crash(node, kernel_tells=not machine)
         return node.id
 
     def stop_node(self, name: str | None = None) -> str:
-        """Ask a node to end, as by SIGTERM; time must pass for that (G1)."""
+        """Ask a node to end, as by SIGTERM; time must pass for that (G1).  Returns its name.
+
+        *name* None: the youngest.  Raises ValueError if there is none.
+        """
         node = self._node(name)
         self._sim.stop(node, timeout_s=self._boss.shutdown_timeout_s)
         return node.id
 
     def pause_node(self, time: Duration, name: str | None = None) -> str:
-        """Let a node's process stand still for *time*."""
+        """Let a node's process stand still for *time*, a duration.  Returns its name.
+
+        *name* None: the youngest.  Raises ValueError if there is none.
+        """
         node = self._node(name)
         self._sim.pause(node, duration(time, name="pause_node"))
         return node.id
