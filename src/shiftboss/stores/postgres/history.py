@@ -157,17 +157,20 @@ SELECT '[' || string_agg(data, ',') || ']' FROM (
 )
 WORKER_NAMES = question("SELECT '[' || string_agg(to_json(name)::text, ',') || ']' FROM worker WHERE state IS NOT NULL")
 
-# ["name", pending, due] for each worker with waiting runs, counted up to the limit.
-WAITING_COUNTS = question(
-    f"""
-WITH RECURSIVE waiting(worker) AS (
+# The workers that have waiting runs: from one to the next, never through the backlog.
+WAITING_WORKERS = """waiting(worker) AS (
   (SELECT worker FROM run WHERE queue IS NOT NULL ORDER BY worker, queue, due_at, id LIMIT 1)
   UNION ALL
   SELECT (SELECT run.worker FROM run
           WHERE run.queue IS NOT NULL AND run.worker > waiting.worker
           ORDER BY run.worker, run.queue, run.due_at, run.id LIMIT 1)
   FROM waiting WHERE waiting.worker IS NOT NULL
-), counted AS (
+)"""
+
+# ["name", pending, due] for each worker with waiting runs, counted up to the limit.
+WAITING_COUNTS = question(
+    f"""
+WITH RECURSIVE {WAITING_WORKERS}, counted AS (
   SELECT worker,
     (SELECT count(*) FROM (
       SELECT 1 FROM run WHERE run.worker = waiting.worker AND run.queue IS NOT NULL LIMIT $1) AS first) AS pending,

@@ -17,7 +17,7 @@ from shiftboss.core.lane import ALL_QUEUES
 from shiftboss.core.model import Run
 from shiftboss.ports.cycle import Delta, Wanted
 from shiftboss.ports.store import Past
-from shiftboss.stores.postgres.history import LAST, Queries
+from shiftboss.stores.postgres.history import LAST, WAITING_WORKERS, Queries
 from shiftboss.stores.postgres.sealing import question
 from shiftboss.stores.postgres.wire import KEYS, NUMBER, NUMBERS, TEXT, TEXTS, Statement
 from shiftboss.stores.sql import codec, reads, shapes
@@ -79,17 +79,10 @@ FROM (SELECT id, number, <run> AS data FROM run{which} WHERE queue IS NULL ORDER
 CLAIMS = question(_claims(""), NUMBER, NUMBERS)
 CLAIMS_OF_THEM = question(_claims(" JOIN unnest($3) AS them(name) ON worker = name"), NUMBER, NUMBERS, TEXTS)
 
-# Goes from one worker with waiting runs to the next, and in each from queue to queue; never through the backlog.
+# Of each of them the first due time, from queue to queue.
 WAITING = question(
     f"""
-WITH RECURSIVE waiting(worker) AS (
-  (SELECT worker FROM run WHERE queue IS NOT NULL ORDER BY worker, queue, due_at, id LIMIT 1)
-  UNION ALL
-  SELECT (SELECT run.worker FROM run
-          WHERE run.queue IS NOT NULL AND run.worker > waiting.worker
-          ORDER BY run.worker, run.queue, run.due_at, run.id LIMIT 1)
-  FROM waiting WHERE waiting.worker IS NOT NULL
-), head AS (
+WITH RECURSIVE {WAITING_WORKERS}, head AS (
   SELECT worker, (
     SELECT min((SELECT run.due_at FROM run
                 WHERE run.worker = waiting.worker AND run.queue = nth ORDER BY run.due_at, run.id LIMIT 1))

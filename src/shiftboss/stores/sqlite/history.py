@@ -84,16 +84,19 @@ FROM (SELECT id, data FROM audit_seal ORDER BY id DESC LIMIT 1)
 
 WORKER_NAMES = "SELECT '[' || group_concat(json_quote(name)) || ']' FROM worker WHERE state IS NOT NULL"
 
-# '["name", pending, due]' for each worker with waiting runs, counted up to MAX_COUNTED.
-WAITING_COUNTS = f"""
-WITH RECURSIVE
-  waiting(worker) AS (
+# The workers that have waiting runs: from one to the next, never through the backlog.
+WAITING_WORKERS = """waiting(worker) AS (
     SELECT (SELECT worker FROM run INDEXED BY run_lane WHERE queue IS NOT NULL ORDER BY worker LIMIT 1)
     UNION ALL
     SELECT (SELECT run.worker FROM run INDEXED BY run_lane
             WHERE run.queue IS NOT NULL AND run.worker > waiting.worker ORDER BY run.worker LIMIT 1)
     FROM waiting WHERE waiting.worker IS NOT NULL
-  ),
+  )"""
+
+# '["name", pending, due]' for each worker with waiting runs, counted up to MAX_COUNTED.
+WAITING_COUNTS = f"""
+WITH RECURSIVE
+  {WAITING_WORKERS},
   counted(worker, pending, due) AS (
     SELECT waiting.worker,
       (SELECT count(*) FROM (

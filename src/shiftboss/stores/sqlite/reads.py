@@ -18,7 +18,7 @@ from shiftboss.stores.sql import codec, reads, shapes
 from shiftboss.stores.sql.reads import Seen
 from shiftboss.stores.sql.statements import Readings
 from shiftboss.stores.sqlite.batch import Wide
-from shiftboss.stores.sqlite.history import Queries
+from shiftboss.stores.sqlite.history import WAITING_WORKERS, Queries
 from shiftboss.stores.sqlite.sealing import question
 
 if TYPE_CHECKING:
@@ -50,16 +50,10 @@ SELECT '[[' || coalesce(group_concat(id), '') || '],['
 FROM (SELECT id, number, <run> AS data FROM run INDEXED BY run_running WHERE queue IS NULL ORDER BY id)
 """
 
-# Goes from one worker with waiting runs to the next, and in each from queue to queue; never through the backlog.
+# Of each of them the first due time, from queue to queue.
 WAITING = f"""
 WITH RECURSIVE
-  waiting(worker) AS (
-    SELECT (SELECT worker FROM run INDEXED BY run_lane WHERE queue IS NOT NULL ORDER BY worker LIMIT 1)
-    UNION ALL
-    SELECT (SELECT run.worker FROM run INDEXED BY run_lane
-            WHERE run.queue IS NOT NULL AND run.worker > waiting.worker ORDER BY run.worker LIMIT 1)
-    FROM waiting WHERE waiting.worker IS NOT NULL
-  ),
+  {WAITING_WORKERS},
   head(worker, due_at) AS (
     SELECT waiting.worker,
       (SELECT min(due_at) FROM (
