@@ -21,7 +21,7 @@ import msgspec
 
 import shiftboss
 from shiftboss import errors
-from shiftboss.app import handle, sync, views
+from shiftboss.app import handle, status, sync
 from shiftboss.app.methods import Method
 from shiftboss.core import explain, health, model, policy
 
@@ -61,10 +61,10 @@ GROUPS: dict[str, list[Any]] = {
         model.Progress,
         model.LogLine,
         model.DeadLetter,
-        views.SystemStatus,
-        views.WorkerStatus,
-        views.RunningRun,
-        views.NodeStatus,
+        status.SystemStatus,
+        status.WorkerStatus,
+        status.RunningRun,
+        status.NodeStatus,
         model.WorkerState,
         model.Disabled,
         model.Verdict,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shiftboss.app.views import RunningRun
+from shiftboss.app.status import RunningRun
 from shiftboss.cli import formatting
 from shiftboss.core.model import Cause, Origin, Progress, Run, Status
 from shiftboss.core.policy import Priority

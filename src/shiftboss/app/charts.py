@@ -13,7 +13,8 @@ from datetime import datetime
 from itertools import islice, takewhile
 
 from shiftboss.app.pages import listed
-from shiftboss.app.views import Views, WorkerStatus
+from shiftboss.app.status import WorkerStatus
+from shiftboss.app.views import Views
 from shiftboss.core.model import Run, Status, WorkerState
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import Value

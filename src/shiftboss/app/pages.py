@@ -16,7 +16,8 @@ from typing import NamedTuple
 from msgspec.json import encode
 
 from shiftboss.app.masked import masked_payloads
-from shiftboss.app.views import Views, WorkerStatus
+from shiftboss.app.status import WorkerStatus
+from shiftboss.app.views import Views
 from shiftboss.core import schedule
 from shiftboss.core.events import Event
 from shiftboss.core.explain import Explanation

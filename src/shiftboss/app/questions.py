@@ -17,7 +17,8 @@ from shiftboss.core.verify import AuditVerdict
 from shiftboss.ports.faces import AuditFilter, HistoryFilter, LetterFilter
 
 if TYPE_CHECKING:  # 15 ms of import, left to the start and the first question
-    from shiftboss.app.views import Act, NodeStatus, SystemStatus
+    from shiftboss.app.acts import Act
+    from shiftboss.app.status import NodeStatus, SystemStatus
     from shiftboss.core.explain import Explanation
     from shiftboss.core.health import SystemHealth
 

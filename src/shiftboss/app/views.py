@@ -2,7 +2,7 @@
 
 Rules of this file
 - Every answer is read from committed state in one consistent view (A2), by the same rules that run (A3).
-- Answers are values with stable field names: these are the JSON of the command and of the library alike.
+- Answers are values with stable field names (status.py, acts.py, core).
 """
 
 from __future__ import annotations
@@ -10,21 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import count, islice
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
+from shiftboss.app import acts
+from shiftboss.app.acts import Act
+from shiftboss.app.status import NodeStatus, RunningRun, SystemStatus, WorkerStatus
 from shiftboss.app.status_rows import StatusRows
 from shiftboss.app.store_trial import StoreTrial
 from shiftboss.clock import Clock, Looked
 from shiftboss.core import control, fan_out, schedule, schedule_words
-from shiftboss.core.audit import AuditRow, Head, Seal
+from shiftboss.core.audit import Head
 from shiftboss.core.control import Request, keeps_its_key
-from shiftboss.core.event import Severity
-from shiftboss.core.events import ArrivalRefused, Audit, Event, UnreadableEvent
+from shiftboss.core.events import ArrivalRefused, Event
 from shiftboss.core.explain import Explainer, Explanation
 from shiftboss.core.fleet import is_live, is_silent, left_to_it_until_s, live_nodes
 from shiftboss.core.health import (
     MAX_DEAD_LETTERS,
-    HealthReason,
     StoreTrouble,
     SystemHealth,
     WorkerHealth,
@@ -32,14 +33,12 @@ from shiftboss.core.health import (
     trouble_of_store,
     worker_health,
 )
-from shiftboss.core.hold import Hold
 from shiftboss.core.lane import Lane
-from shiftboss.core.model import MAX_LINES, DeadLetter, Disabled, Error, LogLine, Node, Progress, Run, Verdict
+from shiftboss.core.model import MAX_LINES, DeadLetter, LogLine, Node, Run
 from shiftboss.core.opaque import OpaqueBytes
 from shiftboss.core.redact import Redaction, redaction
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.unreadable import SetAside, Unreadable
-from shiftboss.core.value import Value
 from shiftboss.core.verify import AuditVerdict, verify
 from shiftboss.core.worker import Definition
 from shiftboss.engine.agenda import Agenda
@@ -54,116 +53,6 @@ if TYPE_CHECKING:
     from shiftboss.app.audit_key import Keys
     from shiftboss.app.triggering import Promise
     from shiftboss.core.fan_out import Trigger
-
-
-class RunningRun(Value, frozen=True, omit_defaults=False):
-    """A run in progress, for lists."""
-
-    run: int  # its id
-    worker: str  # its name
-    node: str  # the id of its node
-    since: datetime  # when this attempt was claimed
-    attempt: int  # its number
-    progress: Progress | None = None  # the latest that it reported
-    zombie: bool = False  # it was told to end, its grace is over, and it still runs (B6)
-    cancelling: bool = False  # an operator wants it to end
-    unreadable: str = ""  # why its row cannot be read (W8)
-
-
-class WorkerStatus(Value, frozen=True, omit_defaults=False, gc=True, weakref=True):
-    """One worker as `status` shows it."""
-
-    IS_KEPT: ClassVar = True
-
-    name: str  # the worker's
-    mode: str  # scheduled, continuous or triggered
-    schedule: str  # in words; empty without one
-    priority: str  # of its runs, unless a trigger gives another one
-    enabled: bool  # whether anything new starts
-    disabled: Disabled | None  # by whom and why; None while it is enabled
-    accepts: bool  # whether a trigger is stored: also while failures keep a worker disabled that is only triggered (K5)
-    health: str  # healthy, degraded, unhealthy, offline, disabled or unknown (H1)
-    reasons: tuple[HealthReason, ...]  # why, the most severe first
-    running: int  # attempts that run now in the whole fleet
-    pending: int  # runs that wait, counted up to 1,001
-    due: int  # how many of these are due; counted up to 1,001
-    dead_letters: int  # open ones
-    consecutive_failures: int  # dead runs in a row (K4)
-    last_run_at: datetime | None  # start of the latest attempt
-    last_success_at: datetime | None  # end of the latest success
-    last_error: Error | None  # of the latest failed attempt, without traceback
-    last_error_at: datetime | None  # when that was
-    latest: Verdict | None  # how the latest run ended, for `depends_on`
-    next_due_at: datetime | None  # the earliest time at which a waiting run is due; may be past
-    breaker: str | None  # its breaker's state: closed, open or half_open; None without one
-    breaker_until: datetime | None  # while it is open: when it will be probed
-    next_run: int | None  # the id of the run that starts first (A3)
-    holds: tuple[Hold, ...]  # of its next run, if that is due
-    doc: str = ""  # the first line of the function's docstring
-    unreadable: tuple[Unreadable, ...] = ()  # rows of it that cannot be read, as far as they were found (W8)
-
-
-class NodeStatus(Value, frozen=True, omit_defaults=False):
-    """One node as `nodes` shows it."""
-
-    id: str  # made at its start
-    name: str  # host:pid, for people
-    live: bool  # whether its lease is good
-    mode: str  # running, draining or client
-    slots: int  # how many attempts it runs at once
-    used: int  # how many attempts run there now
-    workers: int  # how many it can run
-    shed: str  # what it holds back while it is short of something (H4)
-    shed_reason: str  # and why
-    lag_s: float  # how late its event loop is
-    memory_bytes: int  # resident, as of its last renewal; 0: not known
-    lease_left_s: float  # until its lease ends unless it is renewed; negative: since it ended
-    started_at: datetime  # when it joined
-    version: str  # of shiftboss
-    code_version: str  # of the application
-    pid: int  # of its process
-    host: str  # its machine's name
-    unreadable: str = ""  # why its row cannot be read (W8)
-    durability: str = ""  # what its commits survive (W1): power, process; "server": as the server is set
-    decodes: tuple[str, ...] = ()  # the ids of its codec's keys, the one that encodes first; empty: it has no codec
-    frozen: bool = False  # silent for 15 s while its process lives: it keeps its runs for a while (C4)
-
-
-class SystemStatus(Value, frozen=True, omit_defaults=False):
-    """Everything at a glance; disabled workers first, then the worst (K6)."""
-
-    at: datetime  # when this was true
-    health: str  # healthy, degraded or unhealthy (H3)
-    reasons: tuple[HealthReason, ...]  # why, the most severe first
-    nodes: tuple[NodeStatus, ...]  # those that the store knows
-    running: tuple[RunningRun, ...]  # every run in progress
-    workers: tuple[WorkerStatus, ...]  # disabled ones first, then the worst
-    store: str  # its address, without a password
-
-    def worker(self, name: str) -> WorkerStatus:
-        """The status of one worker.  Raises KeyError if it is unknown."""
-        return next((w for w in self.workers if w.name == name), None) or _missing(name)
-
-
-def _missing(name: str) -> WorkerStatus:
-    raise KeyError(name)
-
-
-class Act(Value, frozen=True, omit_defaults=False):
-    """What somebody did, as the audit has it."""
-
-    id: int  # its number, among all events
-    at: datetime
-    by: str  # the name of a token or a user; empty: not known
-    action: str
-    worker: str  # the worker's name; empty if it is about none
-    run: int | None
-    node: str
-    before: str  # what was before, and …
-    after: str  # … what is now, in words
-    text: str  # all of it as a sentence
-    severity: Severity  # a warning: the action was refused
-    sealed: bool  # whether any later change to it would be found (A8)
 
 
 class Views:
@@ -401,14 +290,16 @@ class Views:
         """What people did, the newest first.  Raises ConfigurationError for a filter with a field of a wrong type."""
         asked = AuditFilter.read(wanted)
         with self._session.read() as reader:
-            return list(islice(_acts(reader, asked), asked.limit))
+            return list(islice(acts.acts(reader, asked), asked.limit))
 
     def verify_audit(self, keys: Keys | None, heads: Sequence[Head] = ()) -> AuditVerdict:
         """Compare the audit with its seals, with *heads*, and with what this machine remembers (A8)."""
         known = () if keys is None else keys.keys
         remembered = () if keys is None else keys.heads
         with self._session.read() as reader:
-            return verify(_seals(reader), _rows(reader), keys=known, heads=[*heads, *remembered], now=self._clock.now())
+            return verify(
+                acts.seals(reader), acts.rows(reader), keys=known, heads=[*heads, *remembered], now=self._clock.now()
+            )
 
     def verify_newest(self, keys: Keys | None, *, rows: int) -> tuple[AuditVerdict, bool]:
         """The same for the newest *rows* at most, beginning at a seal; and whether these are all rows."""
@@ -418,9 +309,9 @@ class Views:
             head = reader.last_seal()
             older = reader.seals(after=head.id - rows - 1, limit=1) if head is not None and head.id > rows else []
             if not older:
-                return verify(_seals(reader), _rows(reader), keys=known, heads=remembered, now=now), True
+                return verify(acts.seals(reader), acts.rows(reader), keys=known, heads=remembered, now=now), True
             after = older[0].id
-            seals, newest = _seals(reader, after - 1), _rows(reader, after)
+            seals, newest = acts.seals(reader, after - 1), acts.rows(reader, after)
             return verify(seals, newest, keys=known, heads=remembered, now=now, since=after), False
 
     def lines(self, run_id: int, *, after: tuple[int, int] = (0, 0)) -> list[LogLine]:
@@ -656,52 +547,3 @@ def _running(snapshot: Snapshot, run: Run) -> RunningRun:
         cancelling=run.cancel is not None,
         unreadable=str(run.unreadable) if run.unreadable is not None else "",
     )
-
-
-# ── the audit ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-LAST = (1 << 63) - 1
-AUDIT_PAGE = 1000
-MAX_LOOKED_THROUGH = 100_000  # rows read for one question; if few fit, the next question goes on from the last `before`
-
-
-def _acts(reader: Reader, wanted: AuditFilter) -> Iterator[Act]:
-    sealed = reader.last_seal()
-    sealed_to = 0 if sealed is None else sealed.id
-    before = LAST if wanted.before is None else wanted.before
-    for _ in range(0, MAX_LOOKED_THROUGH, AUDIT_PAGE):
-        page = reader.acts_before(before, limit=AUDIT_PAGE)
-        acts = [_act(number, event, is_sealed=number <= sealed_to) for number, event in page]
-        yield from (act for act in acts if _fits(act, wanted))
-        if len(page) < AUDIT_PAGE or (wanted.since is not None and acts[-1].at < wanted.since):
-            return
-        before = acts[-1].id
-
-
-def _act(number: int, event: Audit | UnreadableEvent, *, is_sealed: bool) -> Act:
-    words = event.text, event.severity
-    if isinstance(event, UnreadableEvent):  # W8
-        return Act(number, event.at, "", "unreadable", "", None, "", "", event.reason, *words, is_sealed)
-    about = event.worker, event.run, event.node
-    return Act(number, event.at, event.by, event.action, *about, event.before, event.after, *words, is_sealed)
-
-
-def _fits(act: Act, wanted: AuditFilter) -> bool:
-    return (
-        wanted.worker in (None, act.worker)
-        and wanted.by in (None, act.by)
-        and wanted.action in (None, act.action)
-        and (wanted.since is None or act.at >= wanted.since)
-    )
-
-
-def _rows(reader: Reader, after: int = 0) -> Iterator[AuditRow]:
-    while page := reader.audit(after=after, limit=AUDIT_PAGE):
-        yield from page
-        after = page[-1].id
-
-
-def _seals(reader: Reader, after: int = 0) -> Iterator[Seal]:
-    while page := reader.seals(after=after, limit=AUDIT_PAGE):
-        yield from page
-        after = page[-1].id

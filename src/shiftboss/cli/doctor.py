@@ -22,7 +22,8 @@ from typing import Any
 
 from shiftboss.app.audit_key import Keys
 from shiftboss.app.node import package_version
-from shiftboss.app.views import SystemStatus, Views
+from shiftboss.app.status import SystemStatus
+from shiftboss.app.views import Views
 from shiftboss.cli import formatting, times
 from shiftboss.core import graph
 from shiftboss.core.findings import Severity, findings

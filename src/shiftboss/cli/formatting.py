@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from datetime import datetime
 
-from shiftboss.app.views import RunningRun, SystemStatus, WorkerStatus
+from shiftboss.app.status import RunningRun, SystemStatus, WorkerStatus
 from shiftboss.cli import messages, times
 from shiftboss.cli.table import Cell
 from shiftboss.core.health import HealthReason

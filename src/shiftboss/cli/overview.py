@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from shiftboss.app.views import SystemStatus, WorkerStatus
+from shiftboss.app.status import SystemStatus, WorkerStatus
 from shiftboss.cli import formatting, hold_text, table, times
 from shiftboss.cli.table import Cell, Column, Row
 from shiftboss.core.health import in_a_word

@@ -5,7 +5,7 @@ from __future__ import annotations
 from zoneinfo import ZoneInfo
 
 from shiftboss.app.pages import PageOfWorker
-from shiftboss.app.views import WorkerStatus
+from shiftboss.app.status import WorkerStatus
 from shiftboss.cli import formatting, hold_text, relations, table, times
 from shiftboss.cli.commands.runs import show_runs
 from shiftboss.cli.table import Cell, Column

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from shiftboss.app.orchestrator import Orchestrator
-from shiftboss.app.views import SystemStatus, Views, WorkerStatus
+from shiftboss.app.status import SystemStatus, WorkerStatus
+from shiftboss.app.views import Views
 from shiftboss.core.worker import Mode
 from shiftboss.engine.engine import Engine
 from shiftboss.errors import ShiftbossError

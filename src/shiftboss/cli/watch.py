@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from shiftboss.app.views import SystemStatus, Views, WorkerStatus
+from shiftboss.app.status import SystemStatus, WorkerStatus
+from shiftboss.app.views import Views
 from shiftboss.cli import dump, formatting, hold_text, messages, overview, table, times
 from shiftboss.cli.exits import Exit
 from shiftboss.core.health import StoreTrouble

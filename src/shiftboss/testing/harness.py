@@ -22,8 +22,8 @@ from shiftboss.app.fan_out import given_triggers
 from shiftboss.app.handle import TriggerOptions
 from shiftboss.app.options import CALL, Named, name_of
 from shiftboss.app.orchestrator import Orchestrator
+from shiftboss.app.status import SystemStatus
 from shiftboss.app.triggering import with_options
-from shiftboss.app.views import SystemStatus
 from shiftboss.context import Announcement, Context
 from shiftboss.core.control import Request
 from shiftboss.core.events import Event

@@ -14,7 +14,7 @@ import msgspec
 
 from shiftboss.app.json_format import encoded
 from shiftboss.app.pages import listed_event
-from shiftboss.app.views import NodeStatus, RunningRun, SystemStatus, WorkerStatus
+from shiftboss.app.status import NodeStatus, RunningRun, SystemStatus, WorkerStatus
 from shiftboss.core.events import Event
 from shiftboss.core.health import HealthReason
 from shiftboss.core.model import LogLine, Run

@@ -13,9 +13,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from shiftboss.app.acts import Act
 from shiftboss.app.dead_letters import DeadGroup, DeadLetterSelection, fits, grouped, open_letters
 from shiftboss.app.pages import PageOfRun, listed, listed_event, read_page
-from shiftboss.app.views import Act, Views
+from shiftboss.app.views import Views
 from shiftboss.core.events import AnyEvent
 from shiftboss.core.model import DeadLetter, LogLine, Run, Status
 from shiftboss.core.value import Value

@@ -15,7 +15,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from shiftboss.app.orchestrator import Orchestrator
-from shiftboss.app.views import SystemStatus, Views
+from shiftboss.app.status import SystemStatus
+from shiftboss.app.views import Views
 from shiftboss.core.events import Event
 from shiftboss.errors import NotStarted, OperatorError
 from shiftboss.logs import get_logger

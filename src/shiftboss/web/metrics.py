@@ -18,7 +18,8 @@ from starlette.responses import Response
 from shiftboss.app.node import package_version
 from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.app.roles import Role
-from shiftboss.app.views import SystemStatus, Views
+from shiftboss.app.status import SystemStatus
+from shiftboss.app.views import Views
 from shiftboss.errors import OperatorError
 from shiftboss.web.access import Authenticator
 from shiftboss.web.operation import admitted

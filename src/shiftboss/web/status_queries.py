@@ -16,7 +16,8 @@ from shiftboss.app.charts import Graph, Minutes, Timeline, graph, minutes, timel
 from shiftboss.app.node import package_version
 from shiftboss.app.pages import PageOfWorker, page_of_worker
 from shiftboss.app.roles import Role
-from shiftboss.app.views import NodeStatus, SystemStatus, Views, WorkerStatus
+from shiftboss.app.status import NodeStatus, SystemStatus, WorkerStatus
+from shiftboss.app.views import Views
 from shiftboss.core.health import Health, SystemHealth
 from shiftboss.core.redact import Redaction, redaction
 from shiftboss.core.unreadable import Unreadable

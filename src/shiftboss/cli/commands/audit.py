@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 import msgspec
 
+from shiftboss.app.acts import Act
 from shiftboss.app.audit_key import Keys, keys_of
-from shiftboss.app.views import Act, Views
+from shiftboss.app.views import Views
 from shiftboss.cli import dump, formatting, messages, store_access, table, times
 from shiftboss.cli.command import Group, examples, json_option, store_option
 from shiftboss.cli.exits import Exit

@@ -6,7 +6,8 @@ from datetime import datetime
 
 import click
 
-from shiftboss.app.views import NodeStatus, Views
+from shiftboss.app.status import NodeStatus
+from shiftboss.app.views import Views
 from shiftboss.cli import dump, formatting, messages, store_access, table, times
 from shiftboss.cli.command import SettingsCommand, examples, json_option, store_option
 from shiftboss.cli.exits import Exit

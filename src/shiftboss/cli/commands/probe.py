@@ -13,7 +13,8 @@ from pathlib import Path
 
 import click
 
-from shiftboss.app.views import NodeStatus, Views
+from shiftboss.app.status import NodeStatus
+from shiftboss.app.views import Views
 from shiftboss.cli import dump, messages, store_access
 from shiftboss.cli.command import SettingsCommand, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
