@@ -141,13 +141,14 @@ class ByHand:
         client: bool = False,
         workers: Collection[str] | None = None,
         freeze_limit_s: float = 0.0,
+        node: Node | None = None,
         **options: Any,
     ) -> None:
         self.clock = clock or VirtualClock()
         self.store = store or Store(self.clock)
         self.hand = Hand()
         runs = {d.name: d.parameters for d in definitions if workers is None or d.name in workers}
-        self.node = Node(
+        self.node = node or Node(
             id=name,
             name=name,
             boot=self.clock.boot,
