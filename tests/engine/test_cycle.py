@@ -109,6 +109,7 @@ def test_a_batch_that_the_store_rejects_is_halved_until_the_fact_to_blame_stands
     assert [n for n, answer in enumerate(answers) if isinstance(answer.error, StoreRejected)] == [4]
     assert [n for n, answer in enumerate(answers) if answer.value is not None] == [0, 1, 2, 3, 5, 6]
     assert len(turn.starts) == 6
+    assert (turn.again, turn.claims_read) == (True, True), "what others did meanwhile was read on the way"
 
 
 def test_two_nodes_on_one_store_fire_an_occurrence_once():

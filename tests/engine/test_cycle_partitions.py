@@ -225,6 +225,9 @@ def test_after_a_look_mutations_are_taken_again(shared):
     assert one.cycle.owes_look
     one.turn()
     assert not one.cycle.owes_look
+    one.cycle.owes_look = True
+    one.turn()
+    assert not one.cycle.owes_look
 
 
 def test_who_leaves_misses_nothing(shared):
