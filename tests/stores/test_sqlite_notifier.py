@@ -115,6 +115,25 @@ def test_who_comes_by_a_link_is_notified_too(sqlite: SqliteStore, listener: List
     assert is_told(listener)
 
 
+def test_who_has_heard_of_a_commit_does_not_look_again_whether_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, sqlite: SqliteStore
+):
+    session = sqlite.session()
+    idle_s(session, 0.001)
+    elsewhere = SqliteStore(sqlite.path, clock=FrozenClock())
+    elsewhere.open(create=False)
+    write(elsewhere.session(), nodes=(a_node(),))
+    elsewhere.close()
+    session.wait(PATIENCE_S)
+    with monkeypatch.context() as patched:
+        patched.setattr(session._db, "number", lambda *_: pytest.fail("it looked"))
+        told = session.changed_elsewhere()
+    with session.read() as reader:
+        reader.changes()
+
+    assert (told, session.changed_elsewhere()) == (True, False)
+
+
 # ── who does not commit does not notify ──────────────────────────────────────────────────────────────────────────
 
 

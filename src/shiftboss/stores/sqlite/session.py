@@ -136,6 +136,8 @@ class SqliteSession:
 
     def changed_elsewhere(self) -> bool:
         self._check()
+        if self._heard is not None and self._seen.number is not None and self._heard > self._seen.number:
+            return True  # the look that ended the wait has found it
         with self._gate:
             return self._db.number(NUMBER) != self._seen.number
 
