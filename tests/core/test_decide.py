@@ -30,7 +30,7 @@ class TestGranting:
         decision = world.decide()
 
         assert starts(decision) == [1, 2]
-        assert decision.starved == {"c"}
+        assert decision.unreached == {3}
 
     def test_an_executor_without_a_free_slot_holds_its_kind_only(self):
         workers = [a_worker("a", executor="thread"), a_worker("b")]

@@ -2,13 +2,15 @@
 
 Rules of this file
 - It only chooses.  The caller claims and writes.
+- It asks about the lanes that it is given, and about those whose lists are open, the best first.  A lane that waits on a
+  closed list is not asked: what it waits for is not free.
 - Every due run that was looked at and not chosen has a hold that says why.
 - A lane's `look_at` is never later than the earliest time at which a run in it could start without an event.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import heappop, heappush
@@ -20,10 +22,14 @@ from shiftboss.core.isolation import Company, is_isolated
 from shiftboss.core.lane import QUEUES, Lane
 from shiftboss.core.model import Claim, Node, Run, Status
 from shiftboss.core.next_run import NO_QUEUE, beside_heads
+from shiftboss.core.policy import Priority
 from shiftboss.core.rank import Lent, Rank, effective, lend, lenders, rank
-from shiftboss.core.room import Room, room_of
+from shiftboss.core.room import Room, SlotClass, room_of
 from shiftboss.core.snapshot import Snapshot
+from shiftboss.core.subject import Subject, upstream
 from shiftboss.core.value import Value, later, replace
+from shiftboss.core.waitlists import NODE, SLOT, Key, Order, Waitlists
+from shiftboss.core.worker import OnFailure
 
 
 class Grant(Value, frozen=True):
@@ -42,8 +48,11 @@ class Decision:
     grants: list[Grant] = field(default_factory=list)
     skips: list[Run] = field(default_factory=list)  # D5
     holds: dict[int, tuple[Hold, ...]] = field(default_factory=dict)  # run → why it does not start
+    entered: set[str] = field(default_factory=set)  # lanes that were looked at
+    again: set[str] = field(default_factory=set)  # lanes that have to be looked at once more, at once
+    unreached: set[int] = field(default_factory=set)  # runs that were not asked about, because no slot was left
     look_at: dict[str, datetime] = field(default_factory=dict)  # lane → when time alone may change something
-    starved: set[str] = field(default_factory=set)  # lanes with runs that lack nothing but a slot of this node
+    open_at: dict[Subject, datetime] = field(default_factory=dict)  # the same of what many lanes wait for
     held_by_nodes: set[str] = field(default_factory=set)  # lanes held by a node's shedding or by a reservation
     held_by_company: set[str] = field(default_factory=set)  # lanes held by a run that runs here alone, or is to (C8)
     isolated: dict[str, Run] = field(default_factory=dict)  # lane → a run in it that lacks nothing but to be alone
@@ -64,22 +73,52 @@ def decide(
     lanes: Collection[str],
     live: Collection[str],
     isolated: Collection[Run] = (),
+    waitlists: Waitlists | None = None,
+    held: Collection[int] | None = None,
+    load: Callable[[Collection[str]], None] | None = None,
 ) -> Decision:
-    """Choose among the due runs of *lanes* (whole components), up to the free slots of *node*.
+    """Choose among the due runs of *lanes* and of the open *waitlists*, up to the free slots of *node*.
 
     *live* holds the ids of the nodes whose lease is good; a run can wait only for those (B4).  *isolated* are the runs
-    of other lanes that lack nothing but to be alone on this node (C8).
+    of other lanes that lack nothing but to be alone on this node (C8).  Only lists in the partitions *held* are asked
+    (None: all).  *load* is called before a lane of a list is entered, with all the lanes that this needs.
     """
-    walk = Walk(snapshot, now, node=node, room=room, lanes=lanes, live=live, isolated=isolated)
+    waitlists = Waitlists() if waitlists is None else waitlists
+    walk = Walk(
+        snapshot,
+        now,
+        node=node,
+        room=room,
+        lanes=lanes,
+        live=live,
+        isolated=isolated,
+        waitlists=waitlists,
+        held=held,
+        load=load,
+    )
     for _ in walk.asks():
         if room.free <= 0:
             break
-    walk.starve_the_rest()
+    walk.file_the_rest()
     return walk.decision
 
 
+def lanes_needed(snapshot: Snapshot, names: Iterable[str]) -> set[str]:
+    """The lanes that have to be read before those of *names* are entered: their own, and those around them (D2, D9)."""
+    relations, needed = snapshot.relations, set()
+    for name in names:
+        needed.add(name)
+        needed.update(relations.upstreams.get(name, ()))
+        if name in relations.dependents:
+            needed.update(relations.below(name))
+    return needed
+
+
 class Walk:
-    """The due runs of some lanes in rank order; the gates are asked about each in turn."""
+    """The due runs of some lanes in rank order; the gates are asked about each in turn.
+
+    Without *waitlists* nothing but *lanes*, which are whole components, is asked about or lends priority.
+    """
 
     def __init__(
         self,
@@ -91,6 +130,9 @@ class Walk:
         lanes: Collection[str],
         live: Collection[str],
         isolated: Collection[Run] = (),
+        waitlists: Waitlists | None = None,
+        held: Collection[int] | None = None,
+        load: Callable[[Collection[str]], None] | None = None,
     ) -> None:
         self.view = View(snapshot, now)
         self.snapshot = snapshot
@@ -101,30 +143,70 @@ class Walk:
         self._heap: list[tuple[Rank, int, Run, Iterator[Run] | None]] = []
         self._asked: set[int] = set()
         self._granted: set[str] = set()  # workers that start something
+        self._reserving: list[tuple[Rank, Run]] = []
+        self._lent: Lent = {}
+        self._load = load
+        self._lists = Waitlists() if waitlists is None else waitlists
         names = [name for name in lanes if name in snapshot.workers]
-        self._lent: Lent = lend(snapshot, now, lenders(snapshot, names))
+        self._within = set(names) if waitlists is None else None
         for name in names:
-            self._enter(name, snapshot.lane(name))
+            self._lists.leave(name)
+        self._order = Order(self._lists, room, held)
+        self._enter_all(names)
 
     def asks(self) -> Iterator[Answer]:
         """Each candidate in rank order, after it was granted, skipped or held."""
-        while self._heap:
-            _, number, run, queue = heappop(self._heap)
+        while True:
+            self._enter_best()
+            if not self._heap:
+                return
+            position, number, run, queue = heappop(self._heap)
             if run.id in self._asked:
                 if queue is not None and _go_on_behind(self.decision.holds.get(run.id, ())):
                     self._advance(number, queue)
                 continue
             self._asked.add(run.id)
+            # A lane that comes up late may bring a run that ranks before some that reserve: those hold only lower ranks.
+            self.view.reserving = [other for rank_of_other, other in self._reserving if rank_of_other < position]
             answer = self._ask(run)
             if queue is not None and _go_on_behind(answer.holds):
                 self._advance(number, queue)
             yield answer
 
-    def starve_the_rest(self) -> None:
+    def file_the_rest(self) -> None:
         """The runs that the walk did not reach lack a slot; nothing else is known about them."""
-        self.decision.starved.update(run.worker for _, _, run, _ in self._heap)
+        for position, _, run, _ in self._heap:
+            key = self._key(SLOT, run, self._priority(run))
+            self._lists.file(run.worker, position, key)
+            if run.id not in self._asked:
+                self.decision.unreached.add(run.id)
+                if run.worker in self.snapshot.relations.members:
+                    self._note_patience(run, position, key)
 
     # entering
+
+    def _enter_best(self) -> None:
+        """Enter the lanes on open lists that rank before all candidates."""
+        while True:
+            best = self._order.best()
+            if best is None or (self._heap and self._heap[0][0] <= best):
+                return
+            name = self._order.take()
+            if name in self.decision.entered:
+                self.decision.again.add(name)  # its lists were opened again by what came after it
+            elif name in self.snapshot.workers:
+                self._enter_all([name])
+
+    def _enter_all(self, names: Iterable[str]) -> None:
+        """Enter lanes, and before anything of them is asked those of their components that reserve (B4)."""
+        new = {name for name in names if name not in self.decision.entered}
+        if self._load is not None:
+            self._load(lanes_needed(self.snapshot, new))
+        self.decision.entered.update(new)
+        for name in sorted(new):
+            self._lists.leave(name)
+            self._order.touch(self.snapshot.relations.first(name))
+            self._enter(name, self.snapshot.lane(name))
 
     def _enter(self, name: str, lane: Lane) -> None:
         for number in range(QUEUES):
@@ -133,7 +215,7 @@ class Walk:
             if run.due_at > self.now:
                 self.decision.look(name, run.due_at)
             else:
-                heappush(self._heap, (rank(run, effective(run, self._lent)), NO_QUEUE, run, None))
+                heappush(self._heap, (rank(run, self._priority(run)), NO_QUEUE, run, None))
 
     def _advance(self, number: int, queue: Iterator[Run]) -> None:
         run = next(queue, None)
@@ -142,7 +224,41 @@ class Walk:
         if run.due_at > self.now:
             self.decision.look(run.worker, run.due_at)
         else:
-            heappush(self._heap, (rank(run, effective(run, self._lent)), number, run, queue))
+            heappush(self._heap, (rank(run, self._priority(run)), number, run, queue))
+
+    def _priority(self, run: Run) -> Priority:
+        """Its own priority, or the highest that is lent to it (D9)."""
+        name = run.worker
+        if name in self.snapshot.relations.dependents:
+            if name not in self._lent:
+                below = set(self.snapshot.relations.below(name))
+                if self._within is not None:
+                    below &= self._within
+                heads = lenders(self.snapshot, below)
+                self._lent[name] = lend(self.snapshot, self.now, heads, to={name, *below}).get(name, [])
+            return effective(run, self._lent)
+        return run.priority
+
+    # filing
+
+    def _key(self, subject: Subject, run: Run, priority: Priority) -> Key:
+        partition = self.snapshot.relations.partitions.get(run.worker, 0) if self._lists.by_partition else 0
+        executor = self.snapshot.workers[run.worker].definition.executor
+        return Key(partition, subject, SlotClass(executor, priority >= Priority.HIGH))
+
+    def _file(self, answer: Answer, subject: Subject) -> Key:
+        key = self._key(subject, answer.run, answer.priority)
+        self._lists.file(answer.run.worker, rank(answer.run, answer.priority), key)
+        return key
+
+    def _note_patience(self, run: Run, position: Rank, key: Key) -> bool:
+        """B4: note the lane among those that may reserve, or when it will be.  True if its patience is over."""
+        patient_until = later(self._waits_since(run), self.snapshot.workers[run.worker].definition.patience_s)
+        if patient_until > self.now:
+            self.decision.look(run.worker, patient_until)
+            return False
+        self._lists.file_patient(self.snapshot.relations.first(run.worker), run.worker, position, key)
+        return True
 
     # asking
 
@@ -153,7 +269,7 @@ class Walk:
             self.view.skipped[run.worker] = run
             answer.holds.clear()
             return answer
-        answer.priority = effective(run, self._lent)
+        answer.priority = self._priority(run)
         ask_node(self.here.node, answer)
         ask_here(self.here, answer)
         if answer.holds:
@@ -175,19 +291,42 @@ class Walk:
 
     def _note_wait(self, answer: Answer) -> None:
         run = answer.run
+        fleet = _of_fleet(answer.holds)
+        ends = {hold.ends for hold in answer.holds}
+        cause = _first_to_end(fleet)
+        subject = None if cause is None else cause.awaits(self.view, run)
+        if not fleet and Ends.SLOT in ends and ends <= {Ends.SLOT, Ends.COMPANY}:
+            subject = SLOT
         for hold in answer.holds:
-            self.decision.look(run.worker, hold.until)
-        self._note_lane(run.worker, {hold.ends for hold in answer.holds})
-        if is_isolated(run):
-            return  # C8: an isolated run goes first anyway, and reserves nothing
-        if not all(hold.reserves for hold in _of_fleet(answer.holds)):
-            return  # another hold of the whole fleet holds it as well: a reservation would not let it start
-        patient_until = later(self._waits_since(run), answer.state.definition.patience_s)
-        if patient_until > self.now:
-            self.decision.look(run.worker, patient_until)
-        elif self._some_node_has_a_slot(answer):
-            self.view.reserving.append(run)
+            if hold is not cause or subject is None:
+                self.decision.look(run.worker, hold.until)
+        if subject is not None and cause is not None and cause.until is not None:
+            known = self.decision.open_at.get(subject)
+            self.decision.open_at[subject] = cause.until if known is None else min(known, cause.until)
+        for edge in answer.state.definition.depends_on:
+            if edge.on_failure is OnFailure.SKIP and run.is_standing:  # D5: whatever else holds it
+                self._file(answer, upstream(edge.worker))
+        self._note_lane(run.worker, ends)
+        key = None if subject is None else self._file(answer, subject)
+        if run.worker not in self.snapshot.relations.members or is_isolated(run):
+            return  # nobody is there to reserve against; C8: an isolated run goes first anyway, and reserves nothing
+        if all(hold.reserves or hold.is_reservation for hold in fleet):
+            self._may_reserve(answer, fleet, ends, key)
+
+    def _may_reserve(self, answer: Answer, fleet: Collection[Hold], ends: Collection[Ends], key: Key | None) -> None:
+        """B4: only blockers, permits and reservations of others hold it in the fleet."""
+        run = answer.run
+        if key is None:
+            key = self._file(answer, NODE)
+        if not self._note_patience(run, rank(run, answer.priority), key):
+            return
+        is_behind = any(hold.is_reservation for hold in fleet)
+        reserves = not is_behind and self._some_node_has_a_slot(answer)
+        if reserves:
+            self._reserving.append((rank(run, answer.priority), run))
             self.decision.look(run.worker, answer.good_until)  # then its reservation ends
+        if is_behind or Ends.SLOT in ends or (reserves and fleet):
+            self._order.reserved(self.snapshot.relations.first(run.worker), key)  # those behind lack the same
 
     def _note_lane(self, lane: str, ends: set[Ends]) -> None:
         """Note what has to happen on a node before this lane is looked at again."""
@@ -195,8 +334,6 @@ class Walk:
             self.decision.held_by_nodes.add(lane)
         if Ends.COMPANY in ends:
             self.decision.held_by_company.add(lane)
-        if Ends.SLOT in ends and ends <= {Ends.SLOT, Ends.COMPANY}:
-            self.decision.starved.add(lane)
 
     def _waits_since(self, run: Run) -> datetime:
         """The due time, or the latest start of its worker if later: so two backlogs that block each other take turns.
@@ -234,6 +371,11 @@ def here(snapshot: Snapshot, now: datetime, node: Node) -> Here:
 def _of_fleet(holds: list[Hold]) -> tuple[Hold, ...]:
     """The holds that would hold on every node; a hold of this node alone does not prevent a reservation."""
     return tuple(hold for hold in holds if hold.scope is not Scope.NODE)
+
+
+def _first_to_end(fleet: Collection[Hold]) -> Hold | None:
+    """The hold that has to end before anything else matters: one that no reservation (B4) would end, if there is any."""
+    return next((hold for hold in fleet if not hold.reserves), next(iter(fleet), None))
 
 
 def _go_on_behind(holds: Collection[Hold]) -> bool:

@@ -12,7 +12,7 @@ Rules of this file
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from zlib import crc32
 
 from shiftboss.core.value import Value
@@ -33,6 +33,8 @@ class Relations(Value, frozen=True):
     dependents: dict[str, tuple[str, ...]] = {}  # upstream → workers that depend on it
     breakers: dict[str, tuple[str, ...]] = {}  # breaker → workers that share it
     members: dict[str, tuple[str, ...]] = {}  # worker → its component, only if that is larger than the worker alone
+    wanted: dict[str, tuple[int, ...]] = {}  # resource → the different numbers of permits that workers use
+    upstreams: dict[str, tuple[str, ...]] = {}  # worker → those that it depends on; only workers that do
     free: frozenset[str] = frozenset()  # workers that no gate of the fleet can hold: no relation, no limit, no breaker
     partitions: dict[str, int] = {}  # worker → the partition that its component lies in
     in_partition: dict[int, tuple[str, ...]] = {}  # partition → the workers in it
@@ -52,6 +54,7 @@ class Relations(Value, frozen=True):
         dependents: dict[str, list[str]] = defaultdict(list)
         breakers: dict[str, list[str]] = defaultdict(list)
         users: dict[str, list[str]] = defaultdict(list)
+        wanted: dict[str, set[int]] = defaultdict(set)
         for name in sorted(known):
             definition = known[name]
             for upstream in definition.after:
@@ -60,8 +63,9 @@ class Relations(Value, frozen=True):
                 dependents[edge.worker].append(name)
             if definition.breaker is not None:
                 breakers[definition.breaker].append(name)
-            for resource in definition.uses:
+            for resource, permits in definition.uses.items():
                 users[resource].append(name)
+                wanted[resource].add(permits)
         edges = [
             *((name, word) for name, spoken in words.items() for word in spoken),
             *(
@@ -85,6 +89,12 @@ class Relations(Value, frozen=True):
             dependents={name: tuple(others) for name, others in dependents.items()},
             breakers={name: tuple(others) for name, others in breakers.items()},
             members=members,
+            wanted={resource: tuple(sorted(numbers)) for resource, numbers in wanted.items()},
+            upstreams={
+                name: tuple(dict.fromkeys(edge.worker for edge in definition.depends_on))
+                for name, definition in known.items()
+                if definition.depends_on
+            },
             free=frozenset(name for name, definition in known.items() if name not in members and _is_free(definition)),
             partitions=partitions,
             in_partition={partition: tuple(names) for partition, names in in_partition.items()},
@@ -119,6 +129,23 @@ class Relations(Value, frozen=True):
         """All workers whose runs can hold a run of this one, including itself."""
         return self.members.get(name) or (name,)
 
+    def is_related(self, name: str, other: str) -> bool:
+        """Whether both are in one component."""
+        return name == other or (name in self.members and self.members[name] is self.members.get(other))
+
+    def first(self, name: str) -> str:
+        """The first worker, by name, of its component: it stands for the component."""
+        members = self.members.get(name)
+        return name if members is None else members[0]
+
+    def above(self, name: str) -> Iterator[str]:
+        """The workers that it depends on, directly or not (D9)."""
+        return _reached(name, self.upstreams)
+
+    def below(self, name: str) -> Iterator[str]:
+        """The workers that depend on it, directly or not."""
+        return _reached(name, self.dependents)
+
     def starved_by(self, name: str) -> tuple[str, ...]:
         """Every worker downstream by depends_on or after, the nearest first."""
         seen: dict[str, None] = {}
@@ -130,6 +157,16 @@ class Relations(Value, frozen=True):
                     seen[there] = None
                     queue.append(there)
         return tuple(seen)
+
+
+def _reached(name: str, graph: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    seen, todo = {name}, [name]
+    while todo:
+        for other in graph.get(todo.pop(), NONE):
+            if other not in seen:
+                seen.add(other)
+                todo.append(other)
+                yield other
 
 
 def may_not_overlap(relations: Relations, one: Definition, other: Definition) -> bool:

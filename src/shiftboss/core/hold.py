@@ -11,10 +11,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from shiftboss.core.value import Value
 from shiftboss.core.worker import HOLDING
+
+if TYPE_CHECKING:
+    from shiftboss.core.gates.gate import View
+    from shiftboss.core.model import Run
+    from shiftboss.core.subject import Subject
 
 
 class Scope(StrEnum):
@@ -67,6 +72,7 @@ class Hold(Value, frozen=True):
     is_passed: ClassVar[bool] = False  # another run of its worker may start before it
     is_passed_in_queue: ClassVar[bool] = False  # and so may the runs right behind it (E3)
     reserves: ClassVar[bool] = False  # B4: a run that only such holds of the fleet hold reserves after its patience
+    is_reservation: ClassVar[bool] = False  # B4: what it lacks is reserved for a run of higher rank
     forbids_skip: ClassVar[bool] = False  # D5: a scheduled run that it holds is not skipped
 
     def __init_subclass__(cls, **more: Any) -> None:
@@ -76,6 +82,10 @@ class Hold(Value, frozen=True):
             raise TypeError(f"hold {cls.__name__} does not say its {' and '.join(missing)}: see Hold in core/hold.py")
         if cls.option and cls.option not in HOLDING:
             raise TypeError(f"hold {cls.__name__} comes of {cls.option!r}: add that to HOLDING in core/worker.py")
+
+    def awaits(self, view: View, run: Run) -> Subject | None:
+        """What *run*, which it holds, and others wait for together; None: only what happens to its worker ends it."""
+        return None
 
     @property
     def subject(self) -> str:

@@ -63,8 +63,8 @@ def lenders(snapshot: Snapshot, names: Collection[str]) -> Iterator[Run]:
                 yield lane.least
 
 
-def lend(snapshot: Snapshot, now: datetime, heads: Iterable[Run]) -> Lent:
-    """The priorities that the due runs in *heads* lend to the waiting runs of their upstreams."""
+def lend(snapshot: Snapshot, now: datetime, heads: Iterable[Run], *, to: Collection[str] | None = None) -> Lent:
+    """The priorities that the due runs in *heads* lend to the waiting runs of their upstreams, as far as these are *to*."""
     lent: Lent = {}
     todo = [
         (run.worker, run.occurs_at, run.priority) for run in heads if run.due_at <= now and _may_start(snapshot, run)
@@ -72,7 +72,7 @@ def lend(snapshot: Snapshot, now: datetime, heads: Iterable[Run]) -> Lent:
     while todo:
         name, occurs_at, priority = todo.pop()
         for edge in snapshot.workers[name].definition.depends_on:
-            upstream = snapshot.workers.get(edge.worker)
+            upstream = snapshot.workers.get(edge.worker) if to is None or edge.worker in to else None
             if upstream is None or upstream.disabled is not None:
                 continue
             lane = snapshot.lane(edge.worker)

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from shiftboss.core.model import Node, Run
 from shiftboss.core.policy import Priority
 from shiftboss.core.snapshot import Snapshot
 
 KEPT_OF = 5  # P3: of every five slots one is kept for high and critical runs
+
+
+class SlotClass(NamedTuple):
+    """A kind of slot: all runs that would take one of that kind find one free, or none does."""
+
+    executor: str
+    is_high: bool  # for high and critical runs, which may take the slots that are kept for them
 
 
 @dataclass(slots=True)
@@ -32,6 +40,12 @@ class Room:
             if kind in executors:
                 executors[kind] -= 1
         return cls(node.slots, node.slots - len(running), node.slots - kept - low, executors)
+
+    def has(self, slots: SlotClass) -> bool:
+        """Whether a slot of that kind is free."""
+        if self.free <= 0 or self.executors.get(slots.executor, 1) <= 0:
+            return False
+        return slots.is_high or self.free_below_high > 0
 
     def take(self, executor: str, priority: Priority) -> None:
         self.free -= 1

@@ -74,6 +74,8 @@ class Snapshot:
         self.unreadable: dict[tuple[str, str], Unreadable] = {}  # read for the mutations of this cycle
         self.suspects: set[str] = set()  # workers with a row that could not be read, now or earlier (see unreadable_of)
         self.dirty: set[str] = set()  # workers that changed since the cycle last asked
+        self.freed: set[str] = set()  # workers of which something ended: what they took may be free for others
+        self.freed_breakers: set[str] = set()  # breakers that changed
 
     # what rules ask
 
@@ -133,6 +135,8 @@ class Snapshot:
         for run in change.runs:
             self._apply_run(run)
         for name, record in change.records:
+            if _tells_downstream(self.record(name), record):
+                self.freed.add(name)
             self.records[name] = record
             self.dirty.add(name)
         if change.workers or change.forgotten:
@@ -162,8 +166,7 @@ class Snapshot:
         self.dirty.update(self.relations.component(name) if name else self.workers)
         if row.table == "run":
             run_id = int(row.id)
-            self.running.pop(run_id, None)
-            self.running_by.get(name, {}).pop(run_id, None)
+            self._no_longer_running(run_id)
             if name in self.lanes:
                 self.lanes[name].take(run_id)
         elif row.table == "worker":
@@ -177,8 +180,7 @@ class Snapshot:
 
     def _apply_the_rest(self, change: Change) -> None:
         for breaker in change.breakers:
-            self.breakers[breaker.name] = breaker
-            self.dirty.update(self.relations.sharing_breaker(breaker.name))
+            self.put_breaker(breaker)
         if change.resources:
             self.resources.update(change.resources)
             self.dirty.update(self.workers)
@@ -204,8 +206,8 @@ class Snapshot:
             if running is None:
                 running = self.running_by[name] = {}
             running[run_id] = run
-        elif self.running.pop(run_id, None) is not None:
-            del self.running_by[name][run_id]
+        elif self._no_longer_running(run_id) or status.is_final or lane is None or lane.get(run_id) is not None:
+            self.freed.add(name)
         if lane is None:
             return
         if status is Status.PENDING:
@@ -213,26 +215,70 @@ class Snapshot:
         else:
             lane.take(run_id)
 
+    def _no_longer_running(self, run_id: int) -> bool:
+        run = self.running.pop(run_id, None)
+        if run is None:
+            return False
+        runs = self.running_by[run.worker]
+        del runs[run_id]
+        if not runs:
+            del self.running_by[run.worker]
+        return True
+
+    def drop_claim(self, run_id: int) -> None:
+        """A run is claimed by nobody any more, as another process has told."""
+        name = self.running[run_id].worker
+        self._no_longer_running(run_id)
+        self.freed.add(name)
+
+    def put_breaker(self, breaker: BreakerState) -> None:
+        """Keep a breaker's new state, and note whether workers may start because of it."""
+        old = self.breakers.get(breaker.name)
+        if old is None or old.unreadable != breaker.unreadable:
+            for name in self.relations.sharing_breaker(breaker.name)[:1]:
+                self.dirty.update(self.relations.component(name))
+        elif (old.mode, old.opened_at, old.until) != (breaker.mode, breaker.opened_at, breaker.until):
+            self.freed_breakers.add(breaker.name)
+        self.breakers[breaker.name] = breaker
+
     def _apply_workers(self, change: Change) -> None:
-        rebuild = bool(change.forgotten)
-        for state in change.workers:
-            old = self.workers.get(state.name)
-            rebuild = rebuild or old is None or old.definition != state.definition
-            self.workers[state.name] = state
-            self.dirty.add(state.name)
+        redeclared = [state.name for state in change.workers if self.put_worker(state)]
         for name in change.forgotten:
             self.dirty.update(self.relations.component(name))
             self.workers.pop(name, None)
             self.records.pop(name, None)
             self.lanes.pop(name, None)
-        if rebuild:
-            self.rebuild()
+        if redeclared or change.forgotten:
+            self.rebuild(redeclared)
 
-    def rebuild(self) -> None:
+    def put_worker(self, state: WorkerState) -> bool:
+        """Keep a worker's new state.  True if its declaration is new, so that the relations have to be derived again."""
+        old = self.workers.get(state.name)
+        self.workers[state.name] = state
+        self.dirty.add(state.name)
+        self.freed.add(state.name)
+        return old is None or old.definition != state.definition
+
+    def rebuild(self, redeclared: Iterable[str] = ()) -> None:
         """Derive the relations again after declarations changed; runs held by a relation that is gone may start now."""
         before, now = self.relations, Relations.of(state.definition for state in self.workers.values())
         self.relations = now
-        self.dirty.update(name for name in before.members if now.component(name) != before.component(name))
+        for name in (*before.members, *redeclared):
+            if name not in self.dirty and before.component(name) != now.component(name):
+                self.dirty.update(before.component(name))
+                self.dirty.update(now.component(name))
+        for name in redeclared:
+            self.dirty.update(now.component(name))
+
+
+def _tells_downstream(old: Record, new: Record) -> bool:
+    """Whether workers that depend on it may find another answer (D2, D4)."""
+    return (
+        old.latest is not new.latest
+        or old.last_success_at != new.last_success_at
+        or old.last_success_started_at != new.last_success_started_at
+        or old.unreadable is not new.unreadable
+    )
 
 
 class Draft:

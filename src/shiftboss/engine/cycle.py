@@ -18,7 +18,7 @@ from itertools import chain
 from shiftboss.clock import Clock
 from shiftboss.core.claim import claim, skip_for_dependency
 from shiftboss.core.clock_step import STEP_US, clock_was_set, scheduled, went_back_unseen_us
-from shiftboss.core.decide import Decision, Grant, decide
+from shiftboss.core.decide import Decision, Grant, decide, lanes_needed
 from shiftboss.core.events import Event
 from shiftboss.core.fleet import Processes, leases_held, live_nodes, lost_nodes
 from shiftboss.core.isolation import is_isolated
@@ -29,6 +29,7 @@ from shiftboss.core.room import room_of
 from shiftboss.core.settle import expire, rescue
 from shiftboss.core.shift import Shift
 from shiftboss.core.snapshot import Change, Snapshot
+from shiftboss.core.subject import freed_by, freed_by_breaker
 from shiftboss.core.value import US, Value, replace
 from shiftboss.engine import partitions
 from shiftboss.engine.agenda import Agenda
@@ -92,6 +93,7 @@ class Cycle:
         self.clock = clock
         self.node = node  # None: a client, which applies mutations and starts nothing
         self.agenda = Agenda()
+        self.agenda.waitlists.by_partition = session.has_partitions
         self.cache = SnapshotCache(self.agenda, starts_runs=node is not None, decodes=decodes)
         self.owes_look = False  # the next turn must be one without mutations
         self._look_after_s = float("-inf")
@@ -211,7 +213,8 @@ class Cycle:
         now = self.clock.now()
         self.snapshot.dirty.update(self.agenda.due(now))
         self._look_at_company()
-        if not self.snapshot.dirty and not self.session.changed_elsewhere() and not self._starved_may_start():
+        self._open_lists()
+        if not self.snapshot.dirty and not self.session.changed_elsewhere() and not self._more_may_start():
             return turn
         self._look_after_s = self.clock.elapsed_s() + LOOK_GAP_S
         with self.session.read() as reader:
@@ -219,13 +222,14 @@ class Cycle:
             self._arrivals_wait = self._may_pick_up(reader)
             self.snapshot.dirty.update(self.agenda.due(self.clock.now()))  # a full reading refills the agenda
             lanes = self._lanes_to_look_at()
-            self.cache.load_lanes(lanes, reader)
-            decision = self._decide(self.clock.now(), lanes)
+            self.cache.load_lanes(lanes_needed(self.snapshot, lanes), reader)
+            decision = self._decide(self.clock.now(), lanes, load=lambda names: self.cache.load_lanes(names, reader))
         if decision is not None and (decision.grants or decision.skips):
             if self.session.has_partitions:
                 self._looked(lanes, decision, ())  # lanes with possible starts stay dirty: only these are asked for
             else:
-                self.snapshot.dirty.update(lanes)
+                self.snapshot.dirty.update(decision.entered)
+                self._did_not_happen(decision.skips, [grant.run for grant in decision.grants])
             written = self._write_turn((), None, runs=_successors(decision))
             written.claims_read = written.claims_read or turn.claims_read
             return written
@@ -283,7 +287,7 @@ class Cycle:
         mutations, turn.missed = partitions.split_by_held(self.snapshot, mutations, held)
         self.cache.read_for(mutations, tx)
         # Read what others changed before anything is written: a read after a write would cost a flush first.
-        self.cache.load_lanes(self._lanes_to_look_at(held), tx)
+        self.cache.load_lanes(lanes_needed(self.snapshot, self._lanes_to_look_at(held)), tx)
         now = self.clock.now()  # read after the lock: whoever waited for the lock must not act on an older time
         self._apply(mutations, now, ids, writer, turn)
         if held is None:
@@ -291,10 +295,14 @@ class Cycle:
             self._rescue(now, processes, ids, writer, tx)
         self.snapshot.dirty.update(self.agenda.due(now))  # a full reading refills the agenda
         lanes = self._lanes_to_look_at(held)
-        if self.cache.missing(lanes):
-            writer.flush()
-            self.cache.load_lanes(lanes, tx)
-        decision = self._decide(now, lanes)
+
+        def load(names: Collection[str]) -> None:
+            if self.cache.missing(names):
+                writer.flush()
+                self.cache.load_lanes(names, tx)
+
+        load(lanes_needed(self.snapshot, lanes))
+        decision = self._decide(now, lanes, held=held, load=load)
         started = self._claim(decision, now, ids, writer, tx)
         writer.flush()
         turn.starts = self._with_payloads(started, tx)
@@ -308,7 +316,7 @@ class Cycle:
         if wanted is None or self.node is None or (mutations and not self._picker.is_alone):
             return wanted  # due lanes in other partitions get a turn of their own, which knows what may start
         wanted |= partitions.partitions_of_lanes(self.snapshot, self.snapshot.dirty)
-        return wanted | partitions.partitions_of_lanes(self.snapshot, self.agenda.starved) if mutations else wanted
+        return wanted | self._partitions_of_more() if mutations else wanted
 
     # ── steps of a turn ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -426,7 +434,7 @@ class Cycle:
             writer.take(change)
 
     def _lanes_to_look_at(self, held: frozenset[int] | None = None) -> set[str]:
-        """The components of dirty lanes, and starved lanes if a slot is free; only those in the *held* partitions."""
+        """Lanes that have changed, and those whose rank may have changed with them (D9); only in the *held* partitions."""
         if self.node is None:
             return set()
         self._look_at_company()
@@ -434,13 +442,30 @@ class Cycle:
         if nodes != self._nodes_seen:
             self._nodes_seen = nodes
             self.snapshot.dirty.update(self.agenda.held_by_nodes & self.snapshot.workers.keys())
+        self._open_lists()
         relations = self.snapshot.relations
         lanes: set[str] = set()
-        starved = self.agenda.starved if self._starved_may_start() else ()
-        for name in chain(self.snapshot.dirty, starved):
+        unasked = self.agenda.unasked if self._free_slots() > 0 else ()
+        for name in chain(self.snapshot.dirty, unasked):
             if name not in lanes and (held is None or relations.partitions.get(name) in held):
-                lanes.update(relations.component(name))
+                lanes.add(name)
+                if self.snapshot.suspects:  # W8: what an unreadable row holds is not written down
+                    lanes.update(relations.component(name))
+                elif name in relations.upstreams:
+                    lanes.update(relations.above(name))
         return lanes
+
+    def _open_lists(self) -> None:
+        """Open the lists of what has become free since the last time."""
+        snapshot, waitlists = self.snapshot, self.agenda.waitlists
+        for name in snapshot.freed:
+            for subject in freed_by(snapshot, name):
+                waitlists.open(subject)
+        for name in snapshot.freed_breakers:
+            for subject in freed_by_breaker(snapshot, name):
+                waitlists.open(subject)
+        snapshot.freed.clear()
+        snapshot.freed_breakers.clear()
 
     def _look_at_company(self) -> None:
         """C8: look at lanes held by an isolated run, running or waiting here, when that run has changed."""
@@ -453,8 +478,24 @@ class Cycle:
             self._company_seen = company
             self.snapshot.dirty.update(self.agenda.held_by_company & self.snapshot.workers.keys())
 
-    def _starved_may_start(self) -> bool:
-        return bool(self.agenda.starved) and self._free_slots() > 0
+    def _more_may_start(self) -> bool:
+        """Whether lanes that nobody could ask, or lanes on open lists, can be asked now."""
+        node = self._me()
+        if node is None or node.mode is not NodeMode.RUNNING:
+            return False
+        if self.agenda.unasked and self._free_slots() > 0:
+            return True
+        return bool(self.agenda.waitlists.open_lists()) and self.agenda.waitlists.may_start(
+            room_of(self.snapshot, node)
+        )
+
+    def _partitions_of_more(self) -> set[int]:
+        """The partitions of lanes that nobody could ask, and of open lists."""
+        node = self._me()
+        if node is None or self._free_slots() <= 0:
+            return set()
+        unasked = partitions.partitions_of_lanes(self.snapshot, self.agenda.unasked)
+        return unasked | self.agenda.waitlists.partitions(room_of(self.snapshot, node))
 
     def _free_slots(self) -> int:
         node = self._me()
@@ -466,19 +507,39 @@ class Cycle:
         stored = None if self.node is None else self.snapshot.nodes.get(self.node.id)
         return self.node if stored is not None and stored.unreadable is not None else stored
 
-    def _decide(self, now: datetime, lanes: Collection[str]) -> Decision | None:
-        """Which due runs of *lanes* start here; None when this node may start nothing now, whatever is due."""
+    def _decide(
+        self,
+        now: datetime,
+        lanes: Collection[str],
+        *,
+        held: frozenset[int] | None = None,
+        load: Callable[[Collection[str]], None],
+    ) -> Decision | None:
+        """Which due runs start here: of *lanes*, and of those on open lists; None when this node may start nothing now."""
         node = self._me()
-        if node is None or not lanes or node.mode is not NodeMode.RUNNING or not self.may_start():
+        if node is None or node.mode is not NodeMode.RUNNING or not self.may_start():
             return None
         room = room_of(self.snapshot, node)
-        if room.free <= 0:
+        if room.free <= 0 or not (lanes or self.agenda.waitlists.open_lists()):
             return None
         live = live_nodes(self.snapshot, boot=self.clock.boot, lease_s=self.clock.lease_s())
         for lane in lanes:
             self.agenda.isolated.pop(lane, None)
         isolated = list(self.agenda.isolated.values())
-        decision = decide(self.snapshot, now, node=node, room=room, lanes=lanes, live=live, isolated=isolated)
+        decision = decide(
+            self.snapshot,
+            now,
+            node=node,
+            room=room,
+            lanes=lanes,
+            live=live,
+            isolated=isolated,
+            waitlists=self.agenda.waitlists,
+            held=held,
+            load=load,
+        )
+        for lane in decision.entered:
+            self.agenda.isolated.pop(lane, None)
         self.agenda.isolated.update(decision.isolated)
         return decision
 
@@ -547,28 +608,33 @@ class Cycle:
         self.snapshot.dirty.clear()
         if self.node is None:
             return self.cache.is_behind
-        self.agenda.looked(lanes)
+        self.agenda.looked(lanes if decision is None else decision.entered)
         self._note_look(lanes, decision, started)
         self.snapshot.dirty.update(elsewhere)
-        must_look = bool(elsewhere) or self.cache.is_behind
+        must_look = bool(elsewhere) or self.cache.is_behind or self._more_elsewhere(held)
         self.owes_look = must_look and self.clock.elapsed_s() >= self._look_after_s
         return bool(self.snapshot.dirty) or must_look
 
     def _waiting_elsewhere(self, held: frozenset[int] | None) -> set[str]:
-        """Lanes in partitions that were not held: dirty ones, and ones that lack nothing but a slot that is free."""
+        """Dirty lanes in partitions that were not held."""
         if held is None:
             return set()
-        starved = self.agenda.starved if self._starved_may_start() else ()
         lies_in = self.snapshot.relations.partitions
-        return {name for name in chain(self.snapshot.dirty, starved) if lies_in.get(name, -1) not in {-1, *held}}
+        return {name for name in self.snapshot.dirty if lies_in.get(name, -1) not in {-1, *held}}
+
+    def _more_elsewhere(self, held: frozenset[int] | None) -> bool:
+        """Whether lanes in partitions that were not held lack nothing but a slot, and one is free."""
+        return held is not None and not self._partitions_of_more() <= held
 
     def _note_look(self, lanes: Collection[str], decision: Decision | None, started: Collection[Launchable]) -> None:
         if decision is None:
-            self.agenda.starved.update(lanes)
+            self.agenda.unasked.update(lanes)
             return
         for looked, at in decision.look_at.items():
             self.agenda.look_at(looked, at)
-        self.agenda.starved.update(decision.starved)
+        for subject, at in decision.open_at.items():
+            self.agenda.open_at(subject, at)
+        self.snapshot.dirty.update(decision.again)
         self.agenda.held_by_nodes.update(decision.held_by_nodes)
         self.agenda.held_by_company.update(decision.held_by_company)
         now = self.clock.now()
@@ -580,8 +646,13 @@ class Cycle:
                 self.agenda.look_at(name, max(now, lane.next_due_at))
         ids = {launch.run.id for launch in started}
         dropped = [grant.run for grant in decision.grants if grant.run.id not in ids]
-        for run in (*decision.skips, *dropped):
-            self.snapshot.dirty.add(run.worker)  # the run that held others does not start after all
+        self._did_not_happen(decision.skips, dropped)
+
+    def _did_not_happen(self, skips: Collection[Run], dropped: Collection[Run]) -> None:
+        """Runs that held others in the walk, and do not start after all."""
+        for run in (*skips, *dropped):
+            self.snapshot.dirty.add(run.worker)
+            self.snapshot.freed.add(run.worker)
 
 
 def _successors(decision: Decision) -> int:
@@ -591,4 +662,7 @@ def _successors(decision: Decision) -> int:
 
 def _has_unasked(lane: Lane, now: datetime, decision: Decision) -> bool:
     heads = (next(lane.heads(number), None) for number in range(QUEUES))
-    return any(head is not None and head.due_at <= now and head.id not in decision.holds for head in heads)
+    return any(
+        head is not None and head.due_at <= now and head.id not in decision.holds and head.id not in decision.unreached
+        for head in heads
+    )

@@ -72,32 +72,31 @@ class SnapshotCache:
         self._take_in(delta)
         self.is_read = True
         self.epoch = delta.epoch
-        self.snapshot.dirty.clear()
+        self.snapshot.dirty.clear()  # everything that waits is on the agenda
+        self.snapshot.freed.clear()
+        self.snapshot.freed_breakers.clear()
         for name, at in (delta.waiting or {}).items():
             self.agenda.look_at(name, at)
         self.next_give_up_at = reader.next_give_up()
 
     def _take_in(self, delta: Delta) -> None:
         snapshot = self.snapshot
-        rebuild = bool(delta.forgotten)
+        redeclared = []
         for state, record in delta.workers:
-            old = snapshot.workers.get(state.name)
-            rebuild = rebuild or old is None or old.definition != state.definition
-            snapshot.workers[state.name] = state
+            if snapshot.put_worker(state):
+                redeclared.append(state.name)
             snapshot.records[state.name] = record
             snapshot.lanes.pop(state.name, None)
-            snapshot.dirty.add(state.name)
             if state.unreadable is not None or record.unreadable is not None:
                 snapshot.suspect(state.name)
         self._add_lanes(delta.lanes)
         for name in delta.forgotten:
             for known in (snapshot.workers, snapshot.records, snapshot.lanes):
                 known.pop(name, None)
-        if rebuild:
-            snapshot.rebuild()
+        if redeclared or delta.forgotten:
+            snapshot.rebuild(redeclared)
         for breaker in delta.breakers:
-            snapshot.breakers[breaker.name] = breaker
-            snapshot.dirty.update(snapshot.relations.sharing_breaker(breaker.name))
+            snapshot.put_breaker(breaker)
             if breaker.unreadable is not None:
                 snapshot.suspects.update(snapshot.relations.sharing_breaker(breaker.name))
         if delta.resources is not None and dict(delta.resources) != snapshot.resources:
@@ -114,7 +113,7 @@ class SnapshotCache:
         running, running_by = self.snapshot.running, self.snapshot.running_by
         known = set(running) if of is None else {run_id for name in of for run_id in running_by.get(name, ())}
         for run_id in known.difference(claimed):
-            del running_by[running.pop(run_id).worker][run_id]
+            self.snapshot.drop_claim(run_id)
         self._add_claims(changed)
 
     def _add_claims(self, runs: Iterable[Run]) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from shiftboss.core import subject
 from shiftboss.core.gates.gate import Answer, Gate, View
 from shiftboss.core.hold import Ends, Hold, Scope, Thing
 from shiftboss.core.model import BreakerMode, BreakerState, Run
+from shiftboss.core.subject import Subject
 
 
 class BreakerIsOpen(Hold, frozen=True, tag="breaker"):
@@ -21,6 +23,9 @@ class BreakerIsOpen(Hold, frozen=True, tag="breaker"):
 
     breaker: str = ""
     probe: int | None = None  # half-open: the run that probes now
+
+    def awaits(self, view: View, run: Run) -> Subject:
+        return subject.breaker(self.breaker)
 
     def __str__(self) -> str:
         if self.probe is not None:
@@ -47,7 +52,10 @@ def ask(view: View, answer: Answer) -> None:
 
 def probe_of(view: View, breaker: BreakerState) -> Run | None:
     """The run that probes a half-open breaker now, in the whole fleet; one that began before it opened is no probe."""
-    for name in view.snapshot.relations.sharing_breaker(breaker.name):
+    sharing = view.snapshot.relations.sharing_breaker(breaker.name)
+    for name in view.running_beside(sharing[0]) if sharing else ():
+        if view.snapshot.workers[name].definition.breaker != breaker.name:
+            continue
         for run in view.running_of(name):
             claim = run.claim
             if claim is not None and claim.probe and (breaker.opened_at is None or claim.at >= breaker.opened_at):

@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import ClassVar
 
+from shiftboss.core import subject
 from shiftboss.core.gates.gate import Answer, Gate, View
 from shiftboss.core.hold import Ends, Hold, Scope, Thing
 from shiftboss.core.model import BreakerMode, Origin, Record, Run, Status, WorkerState
 from shiftboss.core.snapshot import Snapshot
+from shiftboss.core.subject import Subject
 from shiftboss.core.value import later, seconds_between
 from shiftboss.core.worker import OnFailure, Upstream
 
@@ -25,6 +27,9 @@ class UpstreamOwes(Hold, frozen=True, tag="depends_on"):
     upstream: str = ""
     run: int = 0
     state: str = ""  # pending, running, waiting to retry
+
+    def awaits(self, view: View, run: Run) -> Subject:
+        return subject.upstream(self.upstream)
 
     def __str__(self) -> str:
         return f"waiting for {self.upstream} (run #{self.run} is {self.state})"
@@ -47,6 +52,9 @@ class UpstreamFailed(Hold, frozen=True, tag="depends_on"):
     run: int | None = None
     why: str = ""
 
+    def awaits(self, view: View, run: Run) -> Subject:
+        return subject.upstream(self.upstream)
+
     def __str__(self) -> str:
         return f"waiting for {self.upstream}: {self.why}"
 
@@ -62,6 +70,9 @@ class UpstreamStale(Hold, frozen=True, tag="depends_on"):
 
     upstream: str = ""
     why: str = ""
+
+    def awaits(self, view: View, run: Run) -> Subject:
+        return subject.upstream(self.upstream)
 
     def __str__(self) -> str:
         return f"waiting for {self.upstream}: {self.why}"

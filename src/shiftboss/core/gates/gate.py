@@ -53,11 +53,14 @@ class View:
         self.snapshot = snapshot
         self.now = now
         self.granted: dict[str, list[Run]] = {}
+        self._takers: dict[str, list[tuple[Run, int]]] | None = None
         self.skipped: dict[str, Run] = {}  # skipped by D5 in the same walk: a failure for workers downstream (D2)
         self.reserving: list[Run] = []  # B4, in the same walk: runs of higher rank whose patience is over
 
     def grant(self, run: Run) -> None:
         self.granted.setdefault(run.worker, []).append(run)
+        if self._takers is not None:
+            self._takes(self._takers, run)
 
     def running_of(self, name: str) -> list[Run]:
         running = self.snapshot.running_of(name)
@@ -66,15 +69,27 @@ class View:
             return list(running)
         return [*running, *granted]
 
-    def running_workers(self, names: tuple[str, ...]) -> Iterator[str]:
-        """Those of *names* that run something; computed from the smaller of the two sides."""
-        busy = self.snapshot.running_by
-        if len(names) <= len(busy) + len(self.granted):
-            return (name for name in names if busy.get(name) or name in self.granted)
-        members = set(names)
-        return (
-            name for name in {**busy, **self.granted} if name in members and (busy.get(name) or name in self.granted)
-        )
+    def running_beside(self, name: str) -> Iterator[str]:
+        """The workers of its component that run something; computed from what runs, however large the component is."""
+        relations, busy = self.snapshot.relations, self.snapshot.running_by
+        return (other for other in {**busy, **self.granted} if relations.is_related(name, other))
+
+    def takers(self, resource: str) -> list[tuple[Run, int]]:
+        """The running runs that hold permits of *resource*, with how many."""
+        if self._takers is None:
+            self._takers = {}
+            for run in self.snapshot.running.values():
+                self._takes(self._takers, run)
+            for granted in self.granted.values():
+                for run in granted:
+                    self._takes(self._takers, run)
+        return self._takers.get(resource, [])
+
+    def _takes(self, takers: dict[str, list[tuple[Run, int]]], run: Run) -> None:
+        state = self.snapshot.workers.get(run.worker)
+        if state is not None and state.definition.uses:
+            for resource, permits in state.definition.uses.items():
+                takers.setdefault(resource, []).append((run, permits))
 
     def node_name(self, node_id: str) -> str:
         node = self.snapshot.nodes.get(node_id)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from shiftboss.core import subject
 from shiftboss.core.gates.gate import Answer, Gate, View
 from shiftboss.core.hold import Ends, Hold, Scope, Thing, runs_in_words
 from shiftboss.core.model import Run
+from shiftboss.core.subject import Subject
 
 
 class NoPermit(Hold, frozen=True, tag="uses"):
@@ -24,6 +26,9 @@ class NoPermit(Hold, frozen=True, tag="uses"):
     free: int = 0
     runs: tuple[int, ...] = ()
 
+    def awaits(self, view: View, run: Run) -> Subject:
+        return subject.permits(self.resource, self.wanted)
+
     def __str__(self) -> str:
         users = f", used by {runs_in_words(self.runs)}" if self.runs else ""
         return f"resource {self.resource} has {self.free} free, {self.wanted} needed{users}"
@@ -32,28 +37,17 @@ class NoPermit(Hold, frozen=True, tag="uses"):
 def ask(view: View, answer: Answer) -> None:
     """Counted from live claims."""
     for resource, wanted in answer.state.definition.uses.items():
-        takers = permit_takers(view, answer.run.worker, resource)
-        free = free_permits(view, resource, takers)
+        free = free_permits(view, resource)
         if free < wanted:
+            takers = view.takers(resource)
             since = max((run.claim.at for run, _ in takers if run.claim), default=None)
             ids = tuple(run.id for run, _ in takers)
             answer.hold(NoPermit(resource=resource, wanted=wanted, free=free, runs=ids, since=answer.since(since)))
 
 
-def permit_takers(view: View, name: str, resource: str) -> list[tuple[Run, int]]:
-    """The running runs that hold permits of *resource*, with how many."""
-    takers = []
-    for other in view.running_workers(view.snapshot.relations.component(name)):
-        state = view.snapshot.workers.get(other)
-        permits = state.definition.uses.get(resource, 0) if state else 0
-        if permits:
-            takers += [(run, permits) for run in view.running_of(other)]
-    return takers
-
-
-def free_permits(view: View, resource: str, takers: list[tuple[Run, int]]) -> int:
+def free_permits(view: View, resource: str) -> int:
     """The free permits; below zero if the resource was declared smaller than what is taken already."""
-    return view.snapshot.resources.get(resource, 0) - sum(permits for _, permits in takers)
+    return view.snapshot.resources.get(resource, 0) - sum(permits for _, permits in view.takers(resource))
 
 
 GATE = Gate(("B9",), (NoPermit,), ask)
