@@ -44,6 +44,7 @@ from shiftboss.core.settle import settle
 from shiftboss.core.snapshot import Change, Snapshot
 from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.value import replace
+from shiftboss.core.waitlists import Waitlists
 from shiftboss.core.worker import Definition, Mode, Start, Upstream
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -188,7 +189,9 @@ class World(Snapshot):
         """What *node* would start now."""
         me = self.nodes[node]
         nodes = frozenset(self.nodes if live is None else live)
-        return decide(self, now, node=me, room=room_of(self, me), lanes=list(self.workers), live=nodes)
+        self.waitlists = Waitlists()
+        room, lanes = room_of(self, me), list(self.workers)
+        return decide(self, now, node=me, room=room, lanes=lanes, live=nodes, waitlists=self.waitlists)
 
     def start(self, now: datetime = NOON, *, node: str = "n1") -> list[int]:
         """Start what may start, until nothing more does; the ids in order."""

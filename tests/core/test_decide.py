@@ -7,6 +7,7 @@ from builders import FAILED, a_node, a_record, a_run, a_snapshot, a_worker, afte
 
 from shiftboss.core.holds import IsReserved, NoSlot
 from shiftboss.core.model import NodeMode, Status
+from shiftboss.core.waitlists import SLOT
 from shiftboss.core.worker import OnFailure, Upstream
 from shiftboss.errors import NotLoaded
 
@@ -41,7 +42,7 @@ class TestGranting:
 
         assert starts(decision) == [3]
         assert decision.holds == {2: (NoSlot(node="host:n1", slots=1, executor="thread"),)}
-        assert decision.starved == {"a"}
+        assert world.waitlists.places("a") == {SLOT}
 
     def test_slots_of_an_executor_are_counted_within_a_walk(self):
         workers = [a_worker("a", executor="thread")]

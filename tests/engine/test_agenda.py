@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 from builders import a_run, at
 
+from shiftboss.core import subject
+from shiftboss.core.policy import Priority
+from shiftboss.core.room import SlotClass
+from shiftboss.core.waitlists import SLOT, Key
 from shiftboss.engine.agenda import Agenda
+
+RANK = (1, at("12:00"), 1)
 
 
 @pytest.fixture
@@ -68,7 +74,7 @@ def test_the_same_instant_again_is_due_once(agenda):
     assert agenda.due(at("12:10")) == set()
 
 
-@pytest.mark.parametrize("kept", ["starved", "held_by_nodes", "held_by_company"])
+@pytest.mark.parametrize("kept", ["unasked", "held_by_nodes", "held_by_company"])
 def test_what_lanes_lacked_is_forgotten_when_they_are_looked_at(agenda, kept):
     getattr(agenda, kept).update(("a", "b"))
     agenda.looked(["a"])
@@ -76,17 +82,28 @@ def test_what_lanes_lacked_is_forgotten_when_they_are_looked_at(agenda, kept):
     assert getattr(agenda, kept) == {"b"}
 
 
+def test_when_the_time_of_what_many_wait_for_has_come_their_list_is_open(agenda):
+    key = Key(0, subject.breaker("x"), SlotClass("coroutine", Priority.NORMAL))
+    agenda.waitlists.file("a", RANK, key)
+    agenda.open_at(subject.breaker("x"), at("12:10"))
+
+    assert (agenda.next_at, agenda.due(at("12:09")), agenda.waitlists.best(key)) == (at("12:10"), set(), None)
+    assert (agenda.due(at("12:10")), agenda.waitlists.best(key)[2], agenda.next_at) == (set(), "a", None)
+
+
 def test_when_everything_is_read_anew_nothing_is_left(agenda):
     agenda.look_at("a", at("12:10"))
-    agenda.starved.add("b")
+    agenda.unasked.add("b")
+    agenda.waitlists.file("b", RANK, Key(0, SLOT, SlotClass("coroutine", Priority.NORMAL)))
+    agenda.open_at(subject.breaker("x"), at("12:10"))
     agenda.held_by_nodes.add("c")
     agenda.held_by_company.add("d")
     agenda.isolated["e"] = a_run("e")
     agenda.clear()
 
     assert (agenda.next_at, agenda.due(at("13:00"))) == (None, set())
-    assert (agenda.starved, agenda.held_by_nodes, agenda.held_by_company) == (set(), set(), set())
-    assert agenda.isolated == {}
+    assert (agenda.unasked, agenda.held_by_nodes, agenda.held_by_company) == (set(), set(), set())
+    assert (agenda.isolated, agenda.waitlists.places("b")) == ({}, set())
 
     agenda.look_at("a", at("12:20"))
     assert agenda.next_at == at("12:20"), "the old instant is forgotten, so a later one counts"

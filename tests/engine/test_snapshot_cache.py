@@ -104,14 +104,14 @@ def test_a_full_reading_fills_it_and_the_agenda():
     cache = SnapshotCache(Agenda())
     assert (cache.is_read, cache.is_behind, cache.epoch, cache.next_give_up_at) == (False, False, None, None)
     cache.snapshot.dirty.add("before")
-    cache.agenda.starved.add("before")
+    cache.agenda.unasked.add("before")
 
     assert cache.refresh(Reader(everything, give_up_at=after(90)))
     snapshot = cache.snapshot
     assert (set(snapshot.workers), snapshot.record("a").streak, set(snapshot.nodes)) == ({"a"}, 2, {"n1"})
     assert (set(snapshot.breakers), snapshot.resources, list(snapshot.running)) == ({"x"}, {"db": 2}, [7])
     assert list(snapshot.running_by["a"]) == [7]
-    assert (snapshot.dirty, cache.agenda.starved, cache.agenda.next_at) == (set(), set(), at)
+    assert (snapshot.dirty, cache.agenda.unasked, cache.agenda.next_at) == (set(), set(), at)
     assert (cache.is_read, cache.epoch, cache.next_give_up_at) == (True, 5, after(90))
 
 

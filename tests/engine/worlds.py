@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -43,6 +44,7 @@ class World:
         clock: VirtualClock | None = None,
         name: str = "one",
         slots: int = 10,
+        resources: Mapping[str, int] | None = None,
     ) -> None:
         self.clock = clock or VirtualClock()
         self.store = store or MemoryStore(clock=self.clock)
@@ -57,10 +59,10 @@ class World:
             slots=slots,
             workers={d.name: d.parameters for d in definitions},
         )
-        self.node = declaring_node(self.node, definitions, {})
+        self.node = declaring_node(self.node, definitions, resources or {})
         self.cycle = Cycle(self.session, self.clock, self.node)
         answer = Kept()
-        declaring = Declaring(self.node, definitions, {}, self.clock)
+        declaring = Declaring(self.node, definitions, resources or {}, self.clock)
         self.first = self.tell(self.cycle.turn([declaring.joins(self.node, answer)]))
         if answer.error is not None:
             raise answer.error

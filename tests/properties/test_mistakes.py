@@ -17,6 +17,7 @@ from shiftboss.core import (
     autodisable,
     claim,
     clock_step,
+    decide,
     fleet,
     occurrence,
     prevail,
@@ -25,6 +26,7 @@ from shiftboss.core import (
     set_aside,
     settle,
     snapshot,
+    waitlists,
 )
 from shiftboss.core.declarations import Declarations
 from shiftboss.core.gates import (
@@ -447,7 +449,31 @@ DEPLOYS: tuple[Plant, ...] = (
 
 FROZEN: tuple[Plant, ...] = (runs_of_the_frozen_left_for_ever, rescued_while_frozen, once_frozen_always_frozen)
 
+
+def what_ends_frees_nothing(patch: pytest.MonkeyPatch) -> None:
+    """The lists of those that wait for it stay closed."""
+    patch.setattr(cycle, "freed_by", lambda snapshot, worker: iter(()))
+
+
+def breakers_open_no_list(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(cycle, "freed_by_breaker", lambda snapshot, name: iter(()))
+    patch.setattr(agenda.Agenda, "open_at", nothing)
+
+
+def nobody_is_patient_no_more(patch: pytest.MonkeyPatch) -> None:
+    """B4: what is reserved is forgotten when nothing else of that lane happens."""
+    patch.setattr(waitlists.Waitlists, "file_patient", nothing)
+
+
+def a_lane_is_lost_when_no_slot_is_left(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(decide.Walk, "file_the_rest", nothing)
+
+
 MISTAKES: tuple[Plant, ...] = (
+    what_ends_frees_nothing,
+    breakers_open_no_list,
+    nobody_is_patient_no_more,
+    a_lane_is_lost_when_no_slot_is_left,
     no_crash_loop,
     no_upstream,
     fresh_ignored,

@@ -2,8 +2,8 @@
 
 Rules of this file
 - It only chooses.  The caller claims and writes.
-- It asks about the lanes that it is given, and about those whose lists are open, the best first.  A lane that waits on a
-  closed list is not asked: what it waits for is not free.
+- It asks about the lanes that it is given, and about those on open lists, the best first.  A lane on a closed list is
+  not asked, because what it waits for is not free.
 - Every due run that was looked at and not chosen has a hold that says why.
 - A lane's `look_at` is never later than the earliest time at which a run in it could start without an event.
 """
@@ -26,10 +26,12 @@ from shiftboss.core.policy import Priority
 from shiftboss.core.rank import Lent, Rank, effective, lend, lenders, rank
 from shiftboss.core.room import Room, SlotClass, room_of
 from shiftboss.core.snapshot import Snapshot
-from shiftboss.core.subject import Subject, upstream
+from shiftboss.core.subject import Subject, taken_by, upstream
 from shiftboss.core.value import Value, later, replace
 from shiftboss.core.waitlists import NODE, SLOT, Key, Order, Waitlists
 from shiftboss.core.worker import OnFailure
+
+TAKES_NO_SLOT = {Ends.SLOT, Ends.SHED}  # the node has no slot for such a run, or gives it none
 
 
 class Grant(Value, frozen=True):
@@ -143,6 +145,7 @@ class Walk:
         self._heap: list[tuple[Rank, int, Run, Iterator[Run] | None]] = []
         self._asked: set[int] = set()
         self._granted: set[str] = set()  # workers that start something
+        self._reserved: set[str] = set()  # lanes that reserved when they were last asked, and have not been asked again
         self._reserving: list[tuple[Rank, Run]] = []
         self._lent: Lent = {}
         self._load = load
@@ -166,9 +169,10 @@ class Walk:
                     self._advance(number, queue)
                 continue
             self._asked.add(run.id)
-            # A lane that comes up late may bring a run that ranks before some that reserve: those hold only lower ranks.
-            self.view.reserving = [other for rank_of_other, other in self._reserving if rank_of_other < position]
+            if self._reserving:  # a lane that comes up late may bring a run that ranks before some of them
+                self.view.reserving = [other for rank_of_other, other in self._reserving if rank_of_other < position]
             answer = self._ask(run)
+            self._end_reservation(run.worker)
             if queue is not None and _go_on_behind(answer.holds):
                 self._advance(number, queue)
             yield answer
@@ -180,6 +184,8 @@ class Walk:
             self._lists.file(run.worker, position, key)
             if run.id not in self._asked:
                 self.decision.unreached.add(run.id)
+                if run.worker in self._reserved:
+                    self._lists.reserving.add(run.worker)
                 if run.worker in self.snapshot.relations.members:
                     self._note_patience(run, position, key)
 
@@ -209,6 +215,10 @@ class Walk:
             self._enter(name, self.snapshot.lane(name))
 
     def _enter(self, name: str, lane: Lane) -> None:
+        if name in self._lists.reserving:
+            self._lists.reserving.discard(name)
+            self._reserved.add(name)
+        before = len(self._heap)
         for number in range(QUEUES):
             self._advance(number, lane.heads(number))
         for run in beside_heads(self.snapshot, self.now, name):
@@ -216,6 +226,15 @@ class Walk:
                 self.decision.look(name, run.due_at)
             else:
                 heappush(self._heap, (rank(run, self._priority(run)), NO_QUEUE, run, None))
+        if len(self._heap) == before:
+            self._end_reservation(name)
+
+    def _end_reservation(self, name: str) -> None:
+        """What that lane reserved may be free for others, if it reserves nothing any more (B4)."""
+        if name in self._reserved and name not in self._lists.reserving:
+            self._reserved.discard(name)
+            for subject in taken_by(self.snapshot, name):
+                self._order.add(self._lists.open(subject))
 
     def _advance(self, number: int, queue: Iterator[Run]) -> None:
         run = next(queue, None)
@@ -244,7 +263,7 @@ class Walk:
     def _key(self, subject: Subject, run: Run, priority: Priority) -> Key:
         partition = self.snapshot.relations.partitions.get(run.worker, 0) if self._lists.by_partition else 0
         executor = self.snapshot.workers[run.worker].definition.executor
-        return Key(partition, subject, SlotClass(executor, priority >= Priority.HIGH))
+        return Key(partition, subject, SlotClass.of(executor, priority))
 
     def _file(self, answer: Answer, subject: Subject) -> Key:
         key = self._key(subject, answer.run, answer.priority)
@@ -295,7 +314,7 @@ class Walk:
         ends = {hold.ends for hold in answer.holds}
         cause = _first_to_end(fleet)
         subject = None if cause is None else cause.awaits(self.view, run)
-        if not fleet and Ends.SLOT in ends and ends <= {Ends.SLOT, Ends.COMPANY}:
+        if not fleet and ends & TAKES_NO_SLOT and ends <= {*TAKES_NO_SLOT, Ends.COMPANY}:
             subject = SLOT
         for hold in answer.holds:
             if hold is not cause or subject is None:
@@ -313,7 +332,7 @@ class Walk:
         if all(hold.reserves or hold.is_reservation for hold in fleet):
             self._may_reserve(answer, fleet, ends, key)
 
-    def _may_reserve(self, answer: Answer, fleet: Collection[Hold], ends: Collection[Ends], key: Key | None) -> None:
+    def _may_reserve(self, answer: Answer, fleet: Collection[Hold], ends: set[Ends], key: Key | None) -> None:
         """B4: only blockers, permits and reservations of others hold it in the fleet."""
         run = answer.run
         if key is None:
@@ -324,8 +343,9 @@ class Walk:
         reserves = not is_behind and self._some_node_has_a_slot(answer)
         if reserves:
             self._reserving.append((rank(run, answer.priority), run))
+            self._lists.reserving.add(run.worker)
             self.decision.look(run.worker, answer.good_until)  # then its reservation ends
-        if is_behind or Ends.SLOT in ends or (reserves and fleet):
+        if is_behind or not TAKES_NO_SLOT.isdisjoint(ends) or (reserves and fleet):
             self._order.reserved(self.snapshot.relations.first(run.worker), key)  # those behind lack the same
 
     def _note_lane(self, lane: str, ends: set[Ends]) -> None:
@@ -374,7 +394,7 @@ def _of_fleet(holds: list[Hold]) -> tuple[Hold, ...]:
 
 
 def _first_to_end(fleet: Collection[Hold]) -> Hold | None:
-    """The hold that has to end before anything else matters: one that no reservation (B4) would end, if there is any."""
+    """The hold that has to end before the others matter: one that a reservation (B4) would not end, if any."""
     return next((hold for hold in fleet if not hold.reserves), next(iter(fleet), None))
 
 

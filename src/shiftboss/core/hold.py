@@ -51,6 +51,7 @@ class Ends(StrEnum):
     RUN = "run"  # the end of a run in its component
     SLOT = "slot"  # a slot that becomes free on the node
     COMPANY = "company"  # a change of what runs on the node, or waits to run there alone (C8)
+    SHED = "shed"  # the end of shedding on the node (H4)
     NODES = "nodes"  # any change on a node
     OTHERWISE = "otherwise"  # a person, a time, a success or another process
 

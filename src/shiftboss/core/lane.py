@@ -127,11 +127,13 @@ class Lane:
 
     @property
     def is_whole(self) -> bool:
-        return all(self.whole)
+        return False not in self.whole
 
     @property
     def is_dry(self) -> bool:
         """Whether a run that comes next may exist and has not been read."""
+        if self.is_whole:
+            return False
         return any(not keys and not whole for keys, whole in zip(self._keys, self.whole, strict=True))
 
     @property

@@ -327,6 +327,16 @@ class Shed(Word):
     LOW = "low"
     NORMAL = "normal"  # low and normal
 
+    def holds_back(self, priority: Priority) -> bool:
+        """Whether a node at that level holds back runs of that priority."""
+        match self:
+            case Shed.NOTHING:
+                return False
+            case Shed.LOW:
+                return priority is Priority.LOW
+            case Shed.NORMAL:
+                return priority <= Priority.NORMAL
+
 
 class Node(Value, frozen=True):
     """One process with an engine, identified by an id that it made at its start (C2)."""

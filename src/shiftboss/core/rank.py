@@ -64,7 +64,10 @@ def lenders(snapshot: Snapshot, names: Collection[str]) -> Iterator[Run]:
 
 
 def lend(snapshot: Snapshot, now: datetime, heads: Iterable[Run], *, to: Collection[str] | None = None) -> Lent:
-    """The priorities that the due runs in *heads* lend to the waiting runs of their upstreams, as far as these are *to*."""
+    """The priorities that the due runs in *heads* lend to the waiting runs of their upstreams.
+
+    *to* holds the only workers that matter; None: all.
+    """
     lent: Lent = {}
     todo = [
         (run.worker, run.occurs_at, run.priority) for run in heads if run.due_at <= now and _may_start(snapshot, run)

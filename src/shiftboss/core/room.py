@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from shiftboss.core.model import Node, Run
+from shiftboss.core.model import Node, Run, Shed
 from shiftboss.core.policy import Priority
 from shiftboss.core.snapshot import Snapshot
 
@@ -17,7 +17,11 @@ class SlotClass(NamedTuple):
     """A kind of slot: all runs that would take one of that kind find one free, or none does."""
 
     executor: str
-    is_high: bool  # for high and critical runs, which may take the slots that are kept for them
+    priority: Priority  # low, normal, or high for high and critical runs, which may take the slots that are kept
+
+    @classmethod
+    def of(cls, executor: str, priority: Priority) -> SlotClass:
+        return cls(executor, min(priority, Priority.HIGH))
 
 
 @dataclass(slots=True)
@@ -28,6 +32,7 @@ class Room:
     free: int
     free_below_high: int  # for low and normal (P3)
     executors: dict[str, int] = field(default_factory=dict)
+    shed: Shed = Shed.NOTHING
 
     @classmethod
     def of(cls, node: Node, running: Collection[Run], executor_of: dict[str, str]) -> Room:
@@ -39,13 +44,13 @@ class Room:
             kind = executor_of.get(run.worker, "")
             if kind in executors:
                 executors[kind] -= 1
-        return cls(node.slots, node.slots - len(running), node.slots - kept - low, executors)
+        return cls(node.slots, node.slots - len(running), node.slots - kept - low, executors, node.shed)
 
     def has(self, slots: SlotClass) -> bool:
-        """Whether a slot of that kind is free."""
-        if self.free <= 0 or self.executors.get(slots.executor, 1) <= 0:
+        """Whether a slot of that kind is free, and given away."""
+        if self.free <= 0 or self.executors.get(slots.executor, 1) <= 0 or self.shed.holds_back(slots.priority):
             return False
-        return slots.is_high or self.free_below_high > 0
+        return slots.priority is Priority.HIGH or self.free_below_high > 0
 
     def take(self, executor: str, priority: Priority) -> None:
         self.free -= 1

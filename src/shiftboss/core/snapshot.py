@@ -252,7 +252,7 @@ class Snapshot:
             self.rebuild(redeclared)
 
     def put_worker(self, state: WorkerState) -> bool:
-        """Keep a worker's new state.  True if its declaration is new, so that the relations have to be derived again."""
+        """Keep a worker's new state.  True if its declaration is new: the relations have to be derived again."""
         old = self.workers.get(state.name)
         self.workers[state.name] = state
         self.dirty.add(state.name)
@@ -263,12 +263,16 @@ class Snapshot:
         """Derive the relations again after declarations changed; runs held by a relation that is gone may start now."""
         before, now = self.relations, Relations.of(state.definition for state in self.workers.values())
         self.relations = now
+        compared: set[tuple[int, int]] = set()  # groups are compared once, not once for each of their members
         for name in (*before.members, *redeclared):
-            if name not in self.dirty and before.component(name) != now.component(name):
-                self.dirty.update(before.component(name))
-                self.dirty.update(now.component(name))
-        for name in redeclared:
-            self.dirty.update(now.component(name))
+            old, new = before.members.get(name), now.members.get(name)
+            if (id(old), id(new)) not in compared:
+                compared.add((id(old), id(new)))
+                if old != new:
+                    self.dirty.update(old or ())
+                    self.dirty.update(new or ())
+        for first in {now.first(name) for name in redeclared}:
+            self.dirty.update(now.component(first))
 
 
 def _tells_downstream(old: Record, new: Record) -> bool:

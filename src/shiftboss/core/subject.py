@@ -75,7 +75,7 @@ def freed_by(snapshot: Snapshot, worker: str) -> Iterator[Subject]:
 
 
 def freed_by_breaker(snapshot: Snapshot, name: str) -> Iterator[Subject]:
-    """What may be free after a breaker has changed; while it is not closed its workers count as failed upstreams (D6)."""
+    """What may be free after a breaker has changed.  While it is not closed its workers count as failed (D6)."""
     yield breaker(name)
     for worker in snapshot.relations.sharing_breaker(name):
         if worker in snapshot.relations.dependents:

@@ -5,8 +5,8 @@ So a cycle asks about the lanes that what became free can let start, however man
 Rules of this file
 - A lane is filed while its first candidates wait.  Whoever enters it takes it off all lists and files it again.
 - A list is open while what it waits for may have become free.  The best lane of an open list is asked next.
-- A list for something shared is closed by the first lane that is still held: all behind it want the same and rank lower.
-  A list for an upstream is not, because each run has its own logical time (D2): all its lanes are asked.
+- The first lane that is still held closes its list: all behind it want the same and rank lower.  It does not close the
+  list for an upstream, because each run has its own logical time (D2): there all lanes are asked.
 - Lanes that lack nothing but a slot are on a list that is always open.  No list is asked for which no slot is free.
 - A lane whose patience is over (B4) is noted besides: it may reserve, so it is asked before lanes of lower rank in its
   component are, as far as nothing of higher rank in its list reserves the same already.
@@ -15,7 +15,7 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import NamedTuple
@@ -57,6 +57,7 @@ class Waitlists:
 
     def __init__(self) -> None:
         self.by_partition = False  # whether slots are given partition by partition
+        self.reserving: set[str] = set()  # lanes that reserved when they were last asked (B4)
         self._patient: dict[str, dict[Key, list[Entry]]] = {}  # by the first worker of the component
         self._lists: dict[Key, _List] = {}
         self._keys: dict[Subject, list[Key]] = {}
@@ -89,8 +90,11 @@ class Waitlists:
 
     def file_patient(self, first: str, lane: str, rank: Rank, key: Key) -> None:
         """The patience of that candidate is over.  It is filed under *key*; *first* stands for its component."""
-        number = self._filed[lane]
-        heappush(self._patient.setdefault(first, {}).setdefault(key, []), (rank, number, lane))
+        entries = self._patient.setdefault(first, {}).setdefault(key, [])
+        heappush(entries, (rank, self._filed[lane], lane))
+        if len(entries) > SMALL and len(entries) > SPARSE * len(self._filed):
+            entries[:] = self._fresh(entries)
+            heapify(entries)
 
     def patient(self, first: str) -> Collection[Key]:
         """The lists in a component on which lanes are patient no more."""
@@ -165,7 +169,14 @@ class Waitlists:
             if any(entry[1:] == (number, lane) for entry in (*waiting.entries, *waiting.again))
         }
 
+    @property
+    def size(self) -> int:
+        """How many entries are kept, outdated ones among them."""
+        lists = sum(len(waiting.entries) + len(waiting.again) for waiting in self._lists.values())
+        return lists + sum(len(entries) for keys in self._patient.values() for entries in keys.values())
+
     def clear(self) -> None:
+        self.reserving.clear()
         self._patient.clear()
         self._lists.clear()
         self._keys.clear()
@@ -174,14 +185,16 @@ class Waitlists:
 
     def _rebuild(self, waiting: _List) -> None:
         """Drop outdated entries, so that a list is never much longer than its lanes are many."""
-        waiting.entries = [entry for entry in waiting.entries if self._filed.get(entry[2]) == entry[1]]
-        waiting.again = [entry for entry in waiting.again if self._filed.get(entry[2]) == entry[1]]
+        waiting.entries, waiting.again = self._fresh(waiting.entries), self._fresh(waiting.again)
         heapify(waiting.entries)
         waiting.limit = max(SMALL, SPARSE * (len(waiting.entries) + len(waiting.again)))
 
+    def _fresh(self, entries: Collection[Entry]) -> list[Entry]:
+        return [entry for entry in entries if self._filed.get(entry[2]) == entry[1]]
+
 
 class Order:
-    """The lanes of the open lists, the best first, as long as *room* has a slot for them; and those that may reserve."""
+    """The lanes on open lists for which *room* has a slot, and those that may reserve, the best first."""
 
     def __init__(self, waitlists: Waitlists, room: Room, held: Collection[int] | None = None) -> None:
         self._waitlists = waitlists
@@ -190,8 +203,12 @@ class Order:
         self._heap: list[tuple[Rank, Key, str]] = []  # with the component, if it is about lanes that may reserve
         self._touched: set[str] = set()
         self._reserved: set[tuple[str, Key]] = set()
-        for key in list(waitlists.open_lists()):
-            if held is None or key.partition in held:
+        self.add(list(waitlists.open_lists()))
+
+    def add(self, keys: Iterable[Key]) -> None:
+        """Lists that are open."""
+        for key in keys:
+            if self._held is None or key.partition in self._held:
                 self._push(key, "")
 
     def touch(self, first: str) -> None:
@@ -221,7 +238,8 @@ class Order:
         """Take the best lane off all lists.  Only after `best` has answered with a rank."""
         _, key, first = self._heap[0]
         entry = self._find(key, first)
-        assert entry is not None, "best() was not asked"
+        if entry is None:
+            raise LookupError("nobody has asked for the best lane")
         self._waitlists.leave(entry[2])
         return entry[2]
 

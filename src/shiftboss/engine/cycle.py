@@ -96,6 +96,7 @@ class Cycle:
         self.agenda.waitlists.by_partition = session.has_partitions
         self.cache = SnapshotCache(self.agenda, starts_runs=node is not None, decodes=decodes)
         self.owes_look = False  # the next turn must be one without mutations
+        self.own_s = 0.0  # of the last turn: what the rules took, and not the store
         self._look_after_s = float("-inf")
         self._picker = PartitionPicker(clock.elapsed_s)
         self.may_start: Callable[[], bool] = lambda: True  # whether the lease is trusted (C3)
@@ -124,6 +125,7 @@ class Cycle:
         reads the snapshot cache again.
         """
         self._arrivals_wait = False
+        self.own_s = 0.0
         try:
             if mutations or processes is not None or self._something_is_due():
                 turn = self._write_turn(mutations, processes, whole=whole)
@@ -324,7 +326,7 @@ class Cycle:
         self, mutations: Sequence[Mutation], now: datetime, ids: Iterator[int], writer: Writer, turn: Turn
     ) -> None:
         """Call the rule of each mutation; its answer is kept until the commit."""
-        snapshot = self.snapshot
+        snapshot, began_s = self.snapshot, self.clock.monotonic_s()
         for mutation in mutations:
             try:
                 change, value = mutation.rule(snapshot, now, ids=ids)
@@ -337,6 +339,7 @@ class Cycle:
             writer.take(change)
             if mutation.answer is not None:
                 turn.replies.append((mutation.answer, value, None))
+        self.own_s += self.clock.monotonic_s() - began_s
 
     def _apply_time(self, now: datetime, ids: Iterator[int], writer: Writer, tx: Transaction) -> None:
         """What happens merely because time passes: runs expire."""
@@ -434,7 +437,7 @@ class Cycle:
             writer.take(change)
 
     def _lanes_to_look_at(self, held: frozenset[int] | None = None) -> set[str]:
-        """Lanes that have changed, and those whose rank may have changed with them (D9); only in the *held* partitions."""
+        """Lanes that have changed, or whose rank may have changed with them (D9); only in the *held* partitions."""
         if self.node is None:
             return set()
         self._look_at_company()
@@ -515,13 +518,20 @@ class Cycle:
         held: frozenset[int] | None = None,
         load: Callable[[Collection[str]], None],
     ) -> Decision | None:
-        """Which due runs start here: of *lanes*, and of those on open lists; None when this node may start nothing now."""
+        """Which due runs start here, of *lanes* and of lanes on open lists; None when this node may start nothing."""
         node = self._me()
         if node is None or node.mode is not NodeMode.RUNNING or not self.may_start():
             return None
         room = room_of(self.snapshot, node)
         if room.free <= 0 or not (lanes or self.agenda.waitlists.open_lists()):
             return None
+        began_s = self.clock.monotonic_s()
+
+        def timed_load(names: Collection[str]) -> None:
+            loads_s = self.clock.monotonic_s()
+            load(names)
+            self.own_s -= self.clock.monotonic_s() - loads_s
+
         live = live_nodes(self.snapshot, boot=self.clock.boot, lease_s=self.clock.lease_s())
         for lane in lanes:
             self.agenda.isolated.pop(lane, None)
@@ -536,8 +546,9 @@ class Cycle:
             isolated=isolated,
             waitlists=self.agenda.waitlists,
             held=held,
-            load=load,
+            load=timed_load,
         )
+        self.own_s += self.clock.monotonic_s() - began_s
         for lane in decision.entered:
             self.agenda.isolated.pop(lane, None)
         self.agenda.isolated.update(decision.isolated)

@@ -216,7 +216,7 @@ class SnapshotCache:
 
     def _is_stuck(self, lane: Lane) -> bool:
         """Whether a queue has more runs than were loaded, and none of the loaded ones can be decoded here (E3)."""
-        return any(
+        return not lane.is_whole and any(
             not is_whole
             and not any(self._can_be_decoded(run) for run in lane.heads(number))
             and 0 < sum(1 for _ in lane.heads(number)) < WIDE_LIMIT

@@ -14,6 +14,7 @@ from builders import (
     gates,
 )
 
+from shiftboss.core import subject
 from shiftboss.core.holds import (
     BreakerIsOpen,
 )
@@ -41,7 +42,7 @@ class TestBreaker:
         decision = world.decide()
 
         assert decision.holds == {1: (BreakerIsOpen(breaker="x", since=NOON, until=after(30)),)}
-        assert decision.look_at == {"a": after(30)}
+        assert decision.open_at == {subject.breaker("x"): after(30)}
 
     def test_then_exactly_one_run_of_all_that_share_it_probes(self):
         workers = [a_worker("a", breaker="x"), a_worker("b", breaker="x")]

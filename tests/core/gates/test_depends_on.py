@@ -17,6 +17,7 @@ from builders import (
     starts,
 )
 
+from shiftboss.core import subject
 from shiftboss.core.holds import (
     UpstreamFailed,
     UpstreamOwes,
@@ -74,7 +75,7 @@ class TestDependsOn:
         decision = self.a_pair(owed, a_run("b")).decide()
 
         assert decision.holds[2][0].until == at("12:05")
-        assert decision.look_at["b"] == at("12:05")
+        assert decision.open_at == {subject.upstream("a"): at("12:05")}
 
     def test_an_upstream_run_of_a_later_instant_is_not_waited_for(self):
         world = self.a_pair(a_run("a", RUNNING, due_at=at("12:00:01")), a_run("b", due_at=NOON))

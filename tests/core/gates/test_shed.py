@@ -16,6 +16,7 @@ from shiftboss.core.holds import (
 )
 from shiftboss.core.model import Shed
 from shiftboss.core.policy import Priority
+from shiftboss.core.waitlists import SLOT
 
 EXAMPLES = [  # a hold; its scope, its subject, whether it ends by itself; its sentence
     (
@@ -41,10 +42,11 @@ def test_a_node_sheds_low_then_normal_and_never_more(level, started):
 def test_what_is_shed_is_held_with_the_reason():
     """H4"""
     run = a_run(priority="low")
-    decision = a_snapshot(run, nodes=[a_node("n1", "a", shed=Shed.LOW, shed_reason="lag")]).decide()
+    world = a_snapshot(run, nodes=[a_node("n1", "a", shed=Shed.LOW, shed_reason="lag")])
+    decision = world.decide()
 
     assert decision.holds == {1: (IsShed(node="host:n1", reason="lag", priority=Priority.LOW),)}
-    assert decision.held_by_nodes == {"a"}
+    assert world.waitlists.places("a") == {SLOT}
 
 
 def test_what_a_critical_run_waits_for_is_not_shed():

@@ -15,6 +15,7 @@ from shiftboss.core.holds import (
     NoSlot,
 )
 from shiftboss.core.model import Status
+from shiftboss.core.waitlists import SLOT
 
 RUNNING = Status.RUNNING
 
@@ -37,27 +38,28 @@ def test_a_run_waits_for_a_slot_of_its_executor():
     """P3"""
     workers = [a_worker("a", executor="thread"), a_worker("b")]
     runs = [a_run("a", RUNNING), a_run("a"), a_run("b")]
-    decision = a_snapshot(*runs, workers=workers, nodes=[a_node(executors={"thread": 1, "coroutine": 10})]).decide()
+    world = a_snapshot(*runs, workers=workers, nodes=[a_node(executors={"thread": 1, "coroutine": 10})])
+    decision = world.decide()
 
     assert decision.holds == {2: (NoSlot(node="host:n1", slots=1, executor="thread"),)}
-    assert decision.starved == {"a"}
+    assert world.waitlists.places("a") == {SLOT}
 
 
 def test_of_five_slots_one_is_kept_for_high_and_critical():
     """P3"""
     runs = [*(a_run(status=RUNNING) for _ in range(4)), a_run(), a_run(priority="high")]
-    decision = a_snapshot(*runs, nodes=[a_node(slots=5)]).decide()
+    world = a_snapshot(*runs, nodes=[a_node(slots=5)])
+    decision = world.decide()
 
     assert starts(decision) == [6]
-    assert decision.starved == {"a"}
+    assert world.waitlists.places("a") == {SLOT}
 
 
-def test_who_lacks_more_than_a_slot_does_not_starve():
+def test_who_lacks_more_than_a_slot_does_not_wait_for_one():
     """A free slot alone would change nothing for it."""
     workers = [a_worker("a", executor="thread", concurrency=1)]
-    decision = a_snapshot(
-        a_run(status=RUNNING), a_run(), workers=workers, nodes=[a_node(executors={"thread": 1})]
-    ).decide()
+    world = a_snapshot(a_run(status=RUNNING), a_run(), workers=workers, nodes=[a_node(executors={"thread": 1})])
+    decision = world.decide()
 
     assert gates(decision, 2) == ["concurrency", "slots"]
-    assert decision.starved == set()
+    assert world.waitlists.places("a") == set()

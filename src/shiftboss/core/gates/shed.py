@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from shiftboss.core.gates.gate import Answer, Gate
 from shiftboss.core.hold import Ends, Hold, Scope, Thing
-from shiftboss.core.model import Node, Shed
+from shiftboss.core.model import Node
 from shiftboss.core.policy import Priority
 
 
@@ -15,7 +15,7 @@ class IsShed(Hold, frozen=True, tag="shed"):
 
     scope: ClassVar = Scope.NODE
     thing: ClassVar = Thing.NODE
-    ends: ClassVar = Ends.NODES
+    ends: ClassVar = Ends.SHED
     about: ClassVar = "node"
     is_passed: ClassVar = True  # by a run of higher priority
 
@@ -28,19 +28,8 @@ class IsShed(Hold, frozen=True, tag="shed"):
 
 
 def ask(node: Node, answer: Answer) -> None:
-    if sheds(node.shed, answer.priority):
+    if node.shed.holds_back(answer.priority):
         answer.hold(IsShed(node=node.name, reason=node.shed_reason, priority=answer.priority))
-
-
-def sheds(level: Shed, priority: Priority) -> bool:
-    """Whether a node at that level holds back runs of that priority."""
-    match level:
-        case Shed.NOTHING:
-            return False
-        case Shed.LOW:
-            return priority is Priority.LOW
-        case Shed.NORMAL:
-            return priority <= Priority.NORMAL
 
 
 GATE = Gate(("H4",), (IsShed,), ask)
