@@ -41,7 +41,7 @@ class Key(NamedTuple):
 Entry = tuple[Rank, int, str]  # rank, number of the filing, lane
 
 
-class _List:
+class _Waitlist:
     __slots__ = ("again", "closes", "entries", "is_open", "limit")
 
     def __init__(self, subject: Subject) -> None:
@@ -59,7 +59,7 @@ class Waitlists:
         self.by_partition = False  # whether slots are given partition by partition
         self.reserving: set[str] = set()  # lanes that reserved when they were last asked (B4)
         self._patient: dict[str, dict[Key, list[Entry]]] = {}  # by the first worker of the component
-        self._lists: dict[Key, _List] = {}
+        self._lists: dict[Key, _Waitlist] = {}
         self._keys: dict[Subject, list[Key]] = {}
         self._open: set[Key] = set()
         self._filed: dict[str, int] = {}  # lane → the number of its filing; other entries of it are outdated
@@ -72,7 +72,7 @@ class Waitlists:
             number = self._filed[lane] = next(self._numbers)
         waiting = self._lists.get(key)
         if waiting is None:
-            waiting = self._lists[key] = _List(key.subject)
+            waiting = self._lists[key] = _Waitlist(key.subject)
             self._keys.setdefault(key.subject, []).append(key)
             if waiting.is_open:
                 self._open.add(key)
@@ -156,9 +156,13 @@ class Waitlists:
         """Whether some lane waits on an open list for which *room* has a slot."""
         return any(room.has(key.slots) and self.best(key) is not None for key in list(self._open))
 
-    def partitions(self, room: Room) -> set[int]:
-        """The partitions of the open lists for which *room* has a slot."""
-        return {key.partition for key in list(self._open) if room.has(key.slots) and self.best(key) is not None}
+    def partitions(self, room: Room | None = None) -> set[int]:
+        """The partitions of the open lists, or of those for which *room* has a slot."""
+        return {
+            key.partition
+            for key in list(self._open)
+            if (room is None or room.has(key.slots)) and self.best(key) is not None
+        }
 
     def places(self, lane: str) -> set[Subject]:
         """What *lane* waits for."""
@@ -183,7 +187,7 @@ class Waitlists:
         self._open.clear()
         self._filed.clear()
 
-    def _rebuild(self, waiting: _List) -> None:
+    def _rebuild(self, waiting: _Waitlist) -> None:
         """Drop outdated entries, so that a list is never much longer than its lanes are many."""
         waiting.entries, waiting.again = self._fresh(waiting.entries), self._fresh(waiting.again)
         heapify(waiting.entries)

@@ -96,7 +96,7 @@ class Cycle:
         self.agenda.waitlists.by_partition = session.has_partitions
         self.cache = SnapshotCache(self.agenda, starts_runs=node is not None, decodes=decodes)
         self.owes_look = False  # the next turn must be one without mutations
-        self.own_s = 0.0  # of the last turn: what the rules took, and not the store
+        self.own_s = 0.0  # of the last turn: what deciding took, and not the store
         self._look_after_s = float("-inf")
         self._picker = PartitionPicker(clock.elapsed_s)
         self.may_start: Callable[[], bool] = lambda: True  # whether the lease is trusted (C3)
@@ -318,7 +318,10 @@ class Cycle:
         if wanted is None or self.node is None or (mutations and not self._picker.is_alone):
             return wanted  # due lanes in other partitions get a turn of their own, which knows what may start
         wanted |= partitions.partitions_of_lanes(self.snapshot, self.snapshot.dirty)
-        return wanted | self._partitions_of_more() if mutations else wanted
+        if not mutations:
+            return wanted
+        wanted |= partitions.partitions_of_lanes(self.snapshot, self.agenda.unasked)
+        return wanted | self.agenda.waitlists.partitions()  # the mutations may free slots for these
 
     # ── steps of a turn ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -326,7 +329,7 @@ class Cycle:
         self, mutations: Sequence[Mutation], now: datetime, ids: Iterator[int], writer: Writer, turn: Turn
     ) -> None:
         """Call the rule of each mutation; its answer is kept until the commit."""
-        snapshot, began_s = self.snapshot, self.clock.monotonic_s()
+        snapshot = self.snapshot
         for mutation in mutations:
             try:
                 change, value = mutation.rule(snapshot, now, ids=ids)
@@ -339,7 +342,6 @@ class Cycle:
             writer.take(change)
             if mutation.answer is not None:
                 turn.replies.append((mutation.answer, value, None))
-        self.own_s += self.clock.monotonic_s() - began_s
 
     def _apply_time(self, now: datetime, ids: Iterator[int], writer: Writer, tx: Transaction) -> None:
         """What happens merely because time passes: runs expire."""
