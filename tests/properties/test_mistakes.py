@@ -283,7 +283,7 @@ def a_look_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 def relations_of_yesterday(patch: pytest.MonkeyPatch) -> None:
     real = snapshot.Snapshot.rebuild
-    patch.setattr(snapshot.Snapshot, "rebuild", lambda self: None if self.relations.members else real(self))
+    patch.setattr(snapshot.Snapshot, "rebuild", lambda self, *_: None if self.relations.members else real(self))
 
 
 def partitions_not_heeded(patch: pytest.MonkeyPatch) -> None:

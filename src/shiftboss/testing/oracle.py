@@ -391,6 +391,12 @@ class Oracle:
         return run.claim is not None and run.claim.node == node.id and run.id not in self._waiting
 
 
+def goes_on_beside(run: Run, other: Run, now: datetime) -> bool:
+    """C8: whether *run*, isolated and late, may have started right after *other*, which was alone until then."""
+    is_late = run.rescues >= ALONE_FROM and run.due_at + timedelta(seconds=ALONE_WITHIN_S) <= now
+    return is_late and (_lived_s(other), other.id) < (_lived_s(run), run.id)
+
+
 def _lived_s(run: Run) -> float:
     return max((attempt.duration_s for attempt in run.attempts), default=0.0)
 

@@ -12,7 +12,7 @@ from shiftboss.core.graph import Relations
 from shiftboss.core.model import Node, Run
 from shiftboss.core.policy import Priority
 from shiftboss.testing.history import Commit, History, Violation
-from shiftboss.testing.oracle import ALONE_FROM, KEPT_OF, Oracle
+from shiftboss.testing.oracle import ALONE_FROM, KEPT_OF, Oracle, goes_on_beside
 
 
 def _in_one_partition(history: History, run: Run, other: Run) -> bool:
@@ -44,9 +44,14 @@ def isolation(history: History, commit: Commit) -> Iterator[Violation]:
     node = history.nodes.get(commit.by)
     if node is None:
         return
-    oracle = Oracle(history, commit.at)
     for run, _, before in commit.starts:
-        if before is not None and oracle.stands_apart(node, before):
+        if before is None:
+            continue
+        late = [
+            other for _, _, other in commit.starts if other is not None and goes_on_beside(other, before, commit.at)
+        ]
+        oracle = Oracle(history, commit.at, waiting=[other.id for other in late])
+        if oracle.stands_apart(node, before):
             history.marks["isolated:broken"] += 1
             yield Violation(
                 "C8", commit.at, f"run {run.id} of {run.worker} started on {node.id}, which is another's alone"
