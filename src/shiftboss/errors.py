@@ -93,7 +93,9 @@ class TriggersRefused(CallerError):
         named = "; ".join(f"at {each.place}: {each.error}"[:MAX_REASON_CHARS] for each in self.refused[:MAX_NAMED])
         rest = len(self.refused) - MAX_NAMED
         more = f"; and {rest:,} more, see `refused`" if rest > 0 else ""
-        super().__init__(f"{len(self.refused):,} of {count:,} triggers were refused and none is stored; {named}{more}")
+        super().__init__(
+            f"{len(self.refused):,} of {count:,} triggers were refused, and nothing is stored: {named}{more}"
+        )
 
 
 class NotAllowed(CallerError):

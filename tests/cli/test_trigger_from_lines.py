@@ -81,7 +81,7 @@ def test_of_a_batch_with_a_refused_line_nothing_is_stored_and_all_of_them_are_na
     assert "is a list; give an object" in said[0]
     assert "has the name 'to' twice" in said[1]
     assert said[2] == "lines 1 to 3 are stored; to go on, repeat the same command: no line is stored twice"
-    assert said[3].endswith("2 lines were refused; of lines 4 to 6 nothing is stored")
+    assert said[3].endswith("2 lines were refused; nothing of lines 4 to 6 is stored")
     assert sorted(waiting(cli).values()) == ["a", "b", "c"]
 
 
@@ -107,7 +107,7 @@ def test_blank_lines_are_left_out_and_named(cli, shop):
     (shop / "mails.jsonl").write_text("\n" + mails("a") + "  \r\n" + mails("b") + "\n")
     found = cli("trigger", "send-mail", "--from", "mails.jsonl")
 
-    assert (found.code, found.out, found.err) == (0, "2\n", "left out as blank: line 1, 3, 5\n")
+    assert (found.code, found.out, found.err) == (0, "2\n", "blank lines were skipped: 1, 3, 5\n")
     assert waiting(cli) == {"mails.jsonl:2": "a", "mails.jsonl:4": "b"}
 
 
@@ -120,7 +120,7 @@ def test_another_file_of_that_name_is_refused_unless_it_gets_a_name(cli, shop):
 
     assert found.code == 5
     assert "line 1: key 'mails.jsonl:1' of worker 'send-mail' belongs to run" in found.err
-    assert "name it: --import NAME" in found.err
+    assert "a name of its own: --import NAME" in found.err
     assert cli("trigger", "send-mail", "--from", "mails.jsonl", "--import", "b").code == 0
     assert waiting(cli) == {"mails.jsonl:1": "a", "b:1": "b"}
 
@@ -163,7 +163,7 @@ def test_what_a_person_triggers_is_audited_once_for_each_batch(cli, shop):
         (("--from", "mails.jsonl", "--key", "a"), '"$key"'),
         (("--from", "mails.jsonl", "--wait"), "--wait"),
         (("--import", "x"), "--from"),
-        (("--from", "key.jsonl"), 'line 1: "$key" is no text'),
+        (("--from", "key.jsonl"), 'line 1: "$key" is not a text'),
         (("--from", "long.jsonl"), "line 2 has more than"),
     ],
 )

@@ -134,8 +134,10 @@ def test_any_refusal_refuses_all_and_names_every_place():
         DuplicateKey,
         DuplicateKey,
     ]
-    assert "stands at 5 already" in str(error.refused[-1].error)
-    assert str(error).startswith("5 of 7 triggers were refused and none is stored; at 1: it was refused at the call; ")
+    assert "is given at 5 with another payload" in str(error.refused[-1].error)
+    assert str(error).startswith(
+        "5 of 7 triggers were refused, and nothing is stored: at 1: it was refused at the call; "
+    )
 
 
 def test_the_message_is_bounded_and_the_attribute_is_complete():

@@ -79,7 +79,9 @@ def given_triggers(worker: Named, payloads: Any, keys: Any, options: Mapping[str
         given = _iterated(worker, "give a worker and its payloads, or a list of TriggerItem(…)")
         if keys is not None or options:
             named = "keys" if keys is not None else min(options)
-            raise ConfigurationError(f"trigger_many: {named}= is part of each TriggerItem(…), if these are given")
+            raise ConfigurationError(
+                f"trigger_many: {named}= cannot be given beside items; give it in each TriggerItem(…)"
+            )
         return Given(map(_item, given), {}, None)
     name = name_of(worker)
     of = f"trigger_many of worker {name!r}"
@@ -94,20 +96,22 @@ def given_triggers(worker: Named, payloads: Any, keys: Any, options: Mapping[str
 
 def _iterated(value: Any, remedy: str) -> Iterator[Any]:
     if isinstance(value, str | bytes | Mapping | Raw | TriggerItem) or not isinstance(value, Iterable):
-        raise ConfigurationError(f"{shown(value)} is no list of triggers; {remedy}")
+        raise ConfigurationError(f"{shown(value)} is not a list of triggers; {remedy}")
     return iter(value)
 
 
 def _item(value: Any) -> TriggerItem:
     if not isinstance(value, TriggerItem):
-        raise ConfigurationError(f"{shown(value)} is no TriggerItem; give TriggerItem(worker, payload, key=…)")
+        raise ConfigurationError(f"{shown(value)} is not a TriggerItem; give TriggerItem(worker, payload, key=…)")
     return value
 
 
 def _keyed(name: str, payloads: Iterator[Any], keys: Iterator[Any], of: str) -> Iterator[TriggerItem]:
     for payload, key in zip_longest(payloads, keys, fillvalue=MISSING):
         if payload is MISSING or key is MISSING:
-            raise ConfigurationError(f"{of}: there are not as many keys as payloads; give one for each, or None")
+            raise ConfigurationError(
+                f"{of}: the numbers of keys and payloads differ; give a key for each payload, or None"
+            )
         yield TriggerItem(name, payload, key)
 
 

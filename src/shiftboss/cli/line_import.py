@@ -73,7 +73,7 @@ class LinesRefused(TriggersRefused):
         super().__init__(refused.count, refused.refused)
         number = len(refused.refused)
         were = "line was" if number == 1 else "lines were"
-        self.args = (f"{number:,} {were} refused; of lines {batch.lines} nothing is stored",)
+        self.args = (f"{number:,} {were} refused; nothing of lines {batch.lines} is stored",)
 
 
 class Lines:
@@ -123,7 +123,7 @@ def _without_key(text: bytes, number: int) -> tuple[bytes, str | None]:
     try:
         key = msgspec.json.decode(given, type=str)
     except msgspec.ValidationError:
-        raise click.UsageError(f'line {number:,}: "$key" is no text; give a text, or leave it out.') from None
+        raise click.UsageError(f'line {number:,}: "$key" is not a text; give a text, or leave it out.') from None
     return msgspec.json.encode(members), key
 
 
@@ -157,7 +157,7 @@ def import_lines(
             messages.overwrite()
     if lines.blank_count:
         more = "" if lines.blank_count <= MAX_SAID else f" and {lines.blank_count - MAX_SAID:,} more"
-        messages.note(f"left out as blank: line {', '.join(f'{each:,}' for each in lines.blank)}{more}")
+        messages.note(f"blank lines were skipped: {', '.join(f'{each:,}' for each in lines.blank)}{more}")
     return count
 
 
@@ -197,7 +197,7 @@ def _tell_refused(refused: TriggersRefused, batch: Batch, *, as_json: bool) -> N
     if len(alike) > MAX_SAID:
         messages.note(f"and {sum(len(those) for _, those in alike[MAX_SAID:]):,} more lines")
     if any(isinstance(each.error, DuplicateKey) for each in refused.refused):
-        messages.note("if this is another import than the one that took these keys, name it: --import NAME")
+        messages.note("if these keys belong to another import, give this one a name of its own: --import NAME")
 
 
 def _tell_how_to_go_on(last: int, again: str) -> None:

@@ -108,8 +108,8 @@ def _must_say_the_same(before: Request, request: Request, *, at: int) -> None:
     """O5, within one call.  Raises DuplicateKey."""
     if before.digest != request.digest:
         raise DuplicateKey(
-            f"key {request.key!r} of worker {request.worker!r} stands at {at} already, with another payload; use "
-            "another key, or the same payload"
+            f"key {request.key!r} of worker {request.worker!r} is given at {at} with another payload; use another key, "
+            "or the same payload"
         )
 
 
