@@ -47,7 +47,7 @@ def mutation(name, *, by, reason, answer):
         api="Keep a worker from others.",
         command="Keep workers from others.",
         examples=("shiftboss quarantine report --reason flu",),
-        done=lambda state: f"{state.name} is in {state.disabled.reason}",
+        done=lambda _, state: f"{state.name} is in {state.disabled.reason}",
     ),
 )
 def quarantine(self, worker: Named, *, reason: str | None = None) -> Instruction[WorkerState]:

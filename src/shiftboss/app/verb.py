@@ -38,7 +38,8 @@ class VerbWords(NamedTuple):
 
     *api*: the summary of the operation; *api_many*: of the one that acts on all that fit a filter, empty without one.
     *command*: the help of the command, None for one that is written by hand; *options*: the help of an option, if it
-    differs from what other commands say of it; *done*: what the command prints of an answer.
+    differs from what other commands say of it; *done*: what the command prints, from
+    the target as it was typed and the answer.
     """
 
     api: str
@@ -46,7 +47,7 @@ class VerbWords(NamedTuple):
     command: str | None = None
     options: Mapping[str, str] = {}
     examples: tuple[str, ...] = ()
-    done: Callable[[Any], str] = str
+    done: Callable[[Any, Any], str] = lambda _, answer: str(answer)
 
     @property
     def summary(self) -> str:

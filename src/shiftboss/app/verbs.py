@@ -17,14 +17,19 @@ from shiftboss.core.model import DeadLetter, Node, Run, Status, WorkerState
 from shiftboss.engine import mutation
 
 
-def _disabled(state: WorkerState) -> str:
+def _disabled(_: object, state: WorkerState) -> str:
     why = state.disabled.reason if state.disabled is not None else ""
     return f"{state.name} is disabled{': ' if why else ''}{why}"
 
 
-def _cancelled(run: Run) -> str:
+def _cancelled(_: object, run: Run) -> str:
     became = ": cancellation requested" if run.status is Status.RUNNING else f" is {run.status}"
     return f"{run.worker} run {run.id}{became}"
+
+
+def _preferred(node: str, names: tuple[str, ...]) -> str:
+    apply = f"apply from now on: {', '.join(names)}" if names else "already apply"
+    return f"the declarations of {node} {apply}"
 
 
 class Verbs(Face):
@@ -65,7 +70,7 @@ class Verbs(Face):
             Scheduled runs that were missed meanwhile are recorded as skipped.
             """,
             examples=("shiftboss enable charge-cards",),
-            done=lambda state: f"{state.name} is enabled",
+            done=lambda _, state: f"{state.name} is enabled",
         ),
     )
     def enable(self, worker: Named) -> Instruction[WorkerState]:
@@ -168,7 +173,7 @@ class Verbs(Face):
             store.
             """,
             examples=("shiftboss nodes", "shiftboss drain web-2:4711"),
-            done=lambda node: (
+            done=lambda _, node: (
                 f"{node.name} is draining: running runs finish, and no new ones start until the node is restarted"
             ),
         ),
@@ -183,7 +188,18 @@ class Verbs(Face):
     @verb(
         NODE,
         Role.ADMIN,
-        VerbWords(api="Apply the declarations of a node in the whole fleet, until newer code is deployed."),
+        VerbWords(
+            api="Apply the declarations of a node in the whole fleet, until newer code is deployed.",
+            command="""Use the declarations of one node in the whole fleet.
+
+            When live nodes declare a worker differently, the newest code decides.  This command makes the declarations
+            of NODE count as the newest, for WORKER only or for all its workers and resources, until newer code comes.
+            NODE is a name or an id, as `shiftboss nodes` shows them; `shiftboss why WORKER` names the nodes that
+            declare it differently.
+            """,
+            examples=("shiftboss why report", "shiftboss prefer web-2:4711", "shiftboss prefer web-2:4711 report"),
+            done=_preferred,
+        ),
     )
     def prefer(self, node: str, worker: Named | None = None) -> Instruction[tuple[str, ...]]:
         """Make the declarations of a node (its id or its name) the newest: of one worker, or of all that it declares.

@@ -32,6 +32,9 @@ OPTIONS: dict[str, dict[str, Any]] = {  # the parameters that a command takes
     "reason": {"default": "", "help": "Recorded in the audit log."},
     "note": {"default": "", "help": "What was done about it; recorded in the audit log."},
 }
+SECOND: dict[str, Callable[[Any], Any]] = {  # the parameters that are typed without a name, after the target
+    "worker": click.argument("worker", required=False, metavar="[WORKER]", type=worker_name),
+}
 
 
 def __getattr__(name: str) -> click.Command:
@@ -48,6 +51,9 @@ def command_of(verb: AnyVerb) -> click.Command:
     if verb.target in (RUN, DEAD_LETTER):
         callback = yes_option(callback)
     for name in reversed(verb.parameters):
+        if name in SECOND:
+            callback = SECOND[name](callback)
+            continue
         help_option = {"help": verb.words.options[name]} if name in verb.words.options else {}
         callback = click.option(f"--{name}", **{**OPTIONS[name], **help_option})(callback)
     callback = ARGUMENTS[verb.target](callback)
@@ -66,7 +72,7 @@ def _on_workers(verb: AnyVerb) -> Callable[..., int]:
     def command(names: tuple[str, ...], store: str | None, app: str | None, **given: Any) -> int:
         with store_access.operating(store, app) as boss:
             for name in names:
-                messages.note(verb.words.done(_act(boss, verb, name, given)))
+                messages.note(verb.words.done(name, _act(boss, verb, name, given)))
         return Exit.DONE
 
     return command
@@ -76,7 +82,7 @@ def _on_node(verb: AnyVerb) -> Callable[..., int]:
     def command(node: str, store: str | None, app: str | None, **given: Any) -> int:
         with store_access.operating(store, app) as boss:
             answer = _act(boss, verb, node, given)
-        messages.note(verb.words.done(answer))
+        messages.note(verb.words.done(node, answer))
         return Exit.DONE
 
     return command
@@ -91,7 +97,7 @@ def _on_runs(verb: AnyVerb) -> Callable[..., int]:
         with store_access.operating(store, app) as boss:
             for each in ids:
                 try:
-                    messages.note(verb.words.done(_act(boss, verb, each, given)))
+                    messages.note(verb.words.done(each, _act(boss, verb, each, given)))
                 except CallerError as error:
                     messages.error(str(error))
                     code = code or exit_of(error)
