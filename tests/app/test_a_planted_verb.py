@@ -21,7 +21,7 @@ from functools import partial
 from shiftboss.app.methods import Instruction
 from shiftboss.app.options import Named, name_of
 from shiftboss.app.roles import Role
-from shiftboss.app.verb import WORKER, Words, verb
+from shiftboss.app.verb import WORKER, VerbWords, verb
 from shiftboss.app.verbs import Verbs
 from shiftboss.core.events import Audit
 from shiftboss.core.model import Disabled, WorkerState
@@ -43,7 +43,7 @@ def mutation(name, *, by, reason, answer):
 @verb(
     WORKER,
     Role.ADMIN,
-    Words(
+    VerbWords(
         api="Keep a worker from others.",
         command="Keep workers from others.",
         examples=("shiftboss quarantine report --reason flu",),
