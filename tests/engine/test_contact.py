@@ -57,6 +57,7 @@ def test_its_age_is_that_of_the_last_answer(contact, clock):
 def test_a_turn_that_lasts_longer_than_three_seconds_is_trouble_until_it_is_over(contact, clock):
     """H3"""
     assert SLOW_S == 3.0
+    clock.advance(100)
     contact.asks()
     clock.advance(3.0)
     assert contact.trouble is None

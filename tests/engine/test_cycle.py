@@ -182,6 +182,7 @@ def test_nobody_is_taken_for_dead_who_could_not_renew_while_the_clock_was_follow
     two.turn(processes=Processes())
 
     assert clock.elapsed_s() == 67  # the lease of the one would have ended at 59
+    assert {node.id: node.lease_until_s for node in store.tables.nodes.values()} == {"one": 59 + 28, "two": 69 + 28}
     with two.session.read() as reader:
         assert [run.status for run in reader.runs([answer.value.id])] == [Status.RUNNING]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from worlds import Kept, World
@@ -12,12 +13,13 @@ from worlds import Kept, World
 from shiftboss.core.control import Request
 from shiftboss.core.events import ClockStepped
 from shiftboss.core.fleet import Processes
-from shiftboss.core.model import Attempt, Cause, Error, Failed, NodeMode, Run, Status
+from shiftboss.core.model import Attempt, Cause, Error, Failed, NodeMode, Run, Shed, Status
+from shiftboss.core.policy import Priority
 from shiftboss.core.schedule import Every
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition, Mode, OnFailure, Start, Upstream
 from shiftboss.engine.cycle import Cycle, Turn
-from shiftboss.engine.membership import renew
+from shiftboss.engine.membership import renew, shed
 from shiftboss.engine.mutation import drain, trigger
 from shiftboss.errors import StoreRejected, StoreUnavailable
 from shiftboss.stores.encryption import encoded
@@ -511,9 +513,10 @@ class Rot:
     decode = encode
 
 
-def a_node_with(store: MemoryStore, clock: VirtualClock, key: str, name: str) -> World:
-    world = World(MAIL, store=store, clock=clock, name=name)
-    world.session = encoded(store, Rot(key)).session()
+def a_node_with(store: MemoryStore, clock: VirtualClock, key: str, name: str, **fields: Any) -> World:
+    world = World(replace(MAIL, **fields), store=store, clock=clock, name=name)
+    world.codec = Rot(key)
+    world.session = encoded(store, world.codec).session()
     world.node = replace(world.node, decodes=(key,))
     world.cycle = Cycle(world.session, clock, world.node, decodes=(key,))
     world.turn(renew(world.node, clock))
@@ -559,3 +562,56 @@ def test_one_whose_key_is_here_and_that_is_damaged_is_held_with_the_reason(caplo
     world.cycle.forget()
 
     assert [start.run.payload for start in world.turn().starts] == [b'{"page": 1}']
+
+
+# ── what is looked at again, and when ────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_lacked_nothing_but_a_slot_starts_when_another_worker_gives_one_back():
+    """P3"""
+    world = World(MAIL, Definition(name="other"), slots=1)
+    (start,) = world.turn(world.trigger("mail")[0]).starts
+    world.turn(world.trigger("other")[0])
+    world.turn()
+
+    assert [each.run.worker for each in world.turn(world.done(start)).starts] == ["other"]
+
+
+def test_what_was_shed_starts_as_soon_as_its_node_sheds_no_more():
+    """H4"""
+    world = World(MAIL)
+    world.turn(shed("one", Shed.LOW, "short of memory"))
+    held, answer = world.trigger("mail", priority=Priority.LOW)
+    assert world.turn(held).starts == []
+    world.turn()
+
+    assert [start.run.id for start in world.turn(shed("one", Shed.NOTHING, "")).starts] == [answer.value.id]
+
+
+def test_of_more_runs_than_are_read_at_once_all_start_turn_after_turn():
+    """A lane is read as a prefix: when that is used up, the rest is read at once."""
+    clock = VirtualClock()
+    store = MemoryStore(clock=clock)
+    world = World(MAIL, store=store, clock=clock, slots=1000)
+    client = Cycle(store.session(), clock, None)
+    client.turn([trigger(Request("mail"), Kept()) for _ in range(600)])
+    turns = [world.turn() for _ in range(4)]
+
+    assert [(len(turn.starts), turn.again) for turn in turns] == [(256, True), (256, True), (88, False), (0, False)]
+
+
+def test_behind_a_run_that_cannot_be_decoded_after_all_the_next_one_starts():
+    """E3: although there is room for one alone."""
+    clock = VirtualClock()
+    store = MemoryStore(clock=clock)
+    one = a_node_with(store, clock, "k1", "one", concurrency=1)
+    runs = [one.trigger("mail", payload=payload, digest="x", delay_s=5.0) for payload in (b'{"a": 1}', b'{"a": 2}')]
+    one.turn(*(mutation for mutation, _ in runs))
+    first, second = (answer.value.id for _, answer in runs)
+    decode = one.codec.decode
+    one.codec.decode = lambda data: decode(data) if b"2" in data else None
+    clock.advance(5)
+    turns = [one.turn() for _ in range(3)]
+
+    assert [start.run.id for turn in turns for start in turn.starts] == [second]
+    assert list(one.cycle.snapshot.undecodable) == [first]

@@ -329,6 +329,7 @@ def test_from_its_start_to_its_end_in_one_go(clock):
     assert (one.row, one.store.asked) == (None, ["engine of one ended"])
     assert one.engine._announced is Phase.DRAIN
     assert one.engine._lease_watch._thread.ident is not None, "somebody watched the lease meanwhile (C3)"
+    assert all(each._thread.daemon for each in (one.engine, one.engine._lease_watch, one.engine._freezes)), "G5"
     assert one.engine._freezes._thread.ident is not None
     assert not one.engine._lease_watch._thread.is_alive()
     assert not one.engine._freezes._thread.is_alive()

@@ -79,6 +79,17 @@ def test_without_a_limit_nobody_asks(clock: VirtualClock, kernel: Kernel):
     assert kernel.asked == []
 
 
+@pytest.mark.parametrize(("since_s", "asked"), [(0.0, False), (0.001, True), (269.999, True), (270.0, False)])
+def test_it_is_asked_from_the_end_of_a_lease_until_the_runs_are_left_to_nobody(clock, kernel, since_s, asked):
+    """C4: five minutes after the last renewal."""
+    now_s = clock.lease_s()
+    me = a_node("me", lease_until_s=now_s + 30, held_since_s=now_s - 60)
+    world = a_snapshot(nodes=[me, a_node("frozen", lease_until_s=now_s - since_s, freeze_limit_s=300.0)])
+    Neighbours(kernel, clock, "me").look(world)
+
+    assert (kernel.asked == ["frozen"]) is asked
+
+
 def test_who_was_seen_to_be_frozen_is_so_for_five_seconds_more(clock: VirtualClock, kernel: Kernel):
     """C4, B7"""
     world, neighbours = a_world(clock), Neighbours(kernel, clock, "me")

@@ -57,6 +57,16 @@ def test_one_that_stands_still_is_left_in_peace_for_a_while_and_tried_in_passing
     assert picker.pick([1]) == ([1], True)
 
 
+def test_a_wait_that_was_not_in_vain_leaves_nobody_in_peace():
+    picker = PartitionPicker(Clock().elapsed_s)
+    picker.on_acquired(picker.pick([1, 2]), {2})
+    waiting = picker.pick([1, 2])
+    picker.on_acquired(waiting, waiting.partitions)
+    assert waiting == ([1], True)
+
+    assert picker.pick([1]) == ([1], True)
+
+
 def test_the_limit_grows_again_when_nobody_is_met():
     picker = PartitionPicker(Clock().elapsed_s)
     picker.on_acquired(picker.pick(range(8)), ())

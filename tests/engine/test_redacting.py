@@ -81,6 +81,15 @@ def test_without_a_secret_a_result_is_kept_as_it_is(launch, outcome):
     assert redacted(launch, outcome) is outcome
 
 
+@pytest.mark.parametrize("result", [None, b'{"x":1}'])
+def test_a_reason_with_a_secret_is_masked_whatever_the_result_is(launch, result):
+    outcome = redacted(launch, Succeeded(result=result, result_error=f"no {SECRET}"))
+
+    assert outcome.result == result
+    assert outcome.result_error.startswith("no ")
+    assert SECRET not in outcome.result_error
+
+
 def a_line(text: str) -> LogLine:
     return LogLine(run=1, fence=1, number=1, attempt=1, at=NOON, level="INFO", text=text)
 
