@@ -71,11 +71,12 @@ def trigger(
     With --wait the command prints the result instead, and exits with 0 when the run succeeded, 1 when it did not, and
     124 after --timeout.
 
-    With --from each line is a payload: a JSON object, in which "$key" is no parameter but the key of that trigger.  A
-    line without one gets a key of the import's name and its number.  So to repeat the command, after it was interrupted
-    or a line was mended, triggers nothing twice, until the key_ttl of the worker has passed (24 hours).  Lines are
-    committed 5,000 at a time; of a batch with a refused line nothing is stored.  It prints how many were triggered;
-    with --json a line for each batch, with the ids of its runs.
+    With --from every line of a file is a payload, a JSON object, and is triggered.  Its member "$key" is the key of
+    that trigger and no parameter; a line without one gets a key of the file's name, or --import, and its number.  So
+    the command can be repeated after an interruption, or after a line was corrected: a line that is stored is not
+    triggered again, unless its run has died, was cancelled, or succeeded longer ago than the worker's key_ttl (24
+    hours).  5,000 lines are committed at a time; if one is refused, nothing of its batch is stored.  The command
+    prints how many were triggered; with --json it prints a line for each batch, with the ids of its runs.
     """
     if file is None and import_name is not None:
         raise click.UsageError("--import needs --from.")
