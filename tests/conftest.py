@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import warnings
@@ -56,6 +57,20 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     Those of `make quick` only compute: for them one for each core (`-n logical`).
     """
     return min(8, (os.cpu_count() or 1) + (0 if config.option.numprocesses == "logical" else 1))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[object]:
+    """Eight thousand tests live until the end: nothing looks for garbage among them, now or later.
+
+    It takes a fifth off the collection, which each process does for itself, and 0.3 s off each full look afterwards.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
