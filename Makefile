@@ -17,7 +17,7 @@ PROCESSES := dev exits_of_stores faces on_postgres one_line probe processes term
 QUICK := tests/core tests/engine tests/stores/conformance tests/cli -k "not sqlite and not postgres" \
 	$(PROCESSES:%=--ignore tests/cli/test_%.py)
 # Tried with more examples by `make chaos`.
-DRAWN := tests/properties/test_small_worlds.py tests/properties/test_values.py \
+DRAWN := tests/core/test_schedule.py tests/properties/test_small_worlds.py tests/properties/test_values.py \
 	tests/stores/conformance/test_model.py tests/web/test_fuzz.py
 MAKEFLAGS += --no-print-directory
 # A thousand processes are started by the tests: each would compile the package anew.

@@ -124,6 +124,7 @@ def test_what_runs_at_a_save_is_handed_back_and_starts_again_in_the_new_code(hom
     command.says("fetch run 1 succeeded")
 
 
+@pytest.mark.chaos  # as `shiftboss run` does
 def test_a_second_ctrl_c_forces_it_out(home, start):
     write(home, body="await asyncio.Event().wait()")
     command = start("app.py", "--http", "127.0.0.1:0", "--shutdown-timeout", "60s")

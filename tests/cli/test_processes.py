@@ -34,22 +34,22 @@ def start(shop):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_run_ends_gracefully_on_a_signal_and_a_deploy_is_no_failure(start, shop, number):
+def test_run_ends_gracefully_on_a_signal_and_a_deploy_is_no_failure(cli, start, shop, number):
     node = start("run", "--shutdown-timeout", "1s")
-    process("trigger", "pick", cwd=shop)
+    cli("trigger", "pick")
     node.says("pick run")
 
     assert node.ends(number) == 0
 
     node.says("interrupted 1 (requeued)")
-    [pick] = [run for run in process("runs", "--worker", "pick", "--json", cwd=shop).lines if run["interruptions"]]
+    [pick] = [run for run in cli("runs", "--worker", "pick", "--json").lines if run["interruptions"]]
     assert (pick["status"], pick["attempt"]) == ("pending", 0)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_second_signal_forces_run_out_and_the_code_says_which(start, shop, number, code):
+def test_a_second_signal_forces_run_out_and_the_code_says_which(cli, start, shop, number, code):
     node = start("run", "--shutdown-timeout", "60s")
-    process("trigger", "pick", cwd=shop)
+    cli("trigger", "pick")
     node.says("pick run")
     node.process.send_signal(number)
     node.says("stopping")
@@ -57,23 +57,23 @@ def test_a_second_signal_forces_run_out_and_the_code_says_which(start, shop, num
     assert node.ends(number) == code
 
 
-def test_a_node_that_is_drained_from_elsewhere_starts_nothing_more_and_says_so(start, shop):
+def test_a_node_that_is_drained_from_elsewhere_starts_nothing_more_and_says_so(cli, start, shop):
     node = start("run", "--shutdown-timeout", "1s")
-    process("trigger", "pick", cwd=shop)
+    cli("trigger", "pick")
     node.says("pick run")
-    (name,) = [each["name"] for each in process("nodes", "--json", cwd=shop).json["nodes"] if each["live"]]
+    (name,) = [each["name"] for each in cli("nodes", "--json").json["nodes"] if each["live"]]
 
-    drained = process("drain", name, cwd=shop)
-    run = process("trigger", "send-mail", "to=ada", cwd=shop).out.strip()
+    drained = cli("drain", name)
+    run = cli("trigger", "send-mail", "to=ada").out.strip()
 
     assert (drained.code, f"{name} is draining" in drained.err) == (0, True)
-    assert [each["mode"] for each in process("nodes", "--json", cwd=shop).json["nodes"]] == ["draining"]
+    assert [each["mode"] for each in cli("nodes", "--json").json["nodes"]] == ["draining"]
     assert process("trigger", "send-mail", "to=bea", "--wait", "--timeout", "1s", cwd=shop).code == 124
-    assert process("show", run, "--json", cwd=shop).json["run"]["status"] == "pending"
+    assert cli("show", run, "--json").json["run"]["status"] == "pending"
     assert node.ends(signal.SIGTERM) == 0
 
 
-def test_a_node_for_some_workers_of_an_app_may_be_the_first_of_a_store(empty, tmp_path):
+def test_a_node_for_some_workers_of_an_app_may_be_the_first_of_a_store(cli, empty, tmp_path):
     (empty / "app.py").write_text(
         "from shiftboss import Orchestrator\nboss = Orchestrator()\n@boss.worker()\ndef prune(): ...\n"
         "@boss.worker(blocks=[prune])\ndef backup(): ...\n"
@@ -82,7 +82,7 @@ def test_a_node_for_some_workers_of_an_app_may_be_the_first_of_a_store(empty, tm
     found = process("run", "--only", "backup", "--for", "0.2s", cwd=empty)
 
     assert found.code == 0
-    assert sorted(each["name"] for each in process("status", "--json", cwd=empty).json["workers"]) == [
+    assert sorted(each["name"] for each in cli("status", "--json").json["workers"]) == [
         "backup",
         "prune",
     ]
@@ -92,33 +92,33 @@ def test_run_ends_by_itself_after_a_while(shop):
     assert process("run", "--for", "0.2s", "--shutdown-timeout", "1s", cwd=shop).code == 0
 
 
-def test_burst_works_off_what_is_due_and_ends(shop):
-    run = process("trigger", "send-mail", "to=ada", cwd=shop).out.strip()
+def test_burst_works_off_what_is_due_and_ends(cli, shop):
+    run = cli("trigger", "send-mail", "to=ada").out.strip()
 
     found = process("run", "--burst", cwd=shop)
 
     assert found.code == 0
     assert f"send-mail run {run} succeeded" in found.err
-    assert process("show", run, "--json", cwd=shop).json["run"]["status"] == "succeeded"
+    assert cli("show", run, "--json").json["run"]["status"] == "succeeded"
 
 
-def test_burst_does_not_wait_for_what_only_a_person_can_release(shop):
-    process("disable", "send-mail", cwd=shop)
-    run = process("trigger", "send-mail", "to=ada", "--force", cwd=shop).out.strip()
-    process("trigger", "report", "--force", cwd=shop)
+def test_burst_does_not_wait_for_what_only_a_person_can_release(cli, shop):
+    cli("disable", "send-mail")
+    run = cli("trigger", "send-mail", "to=ada", "--force").out.strip()
+    cli("trigger", "report", "--force")
 
     assert process("run", "--burst", cwd=shop).code == 0
-    assert process("show", run, "--json", cwd=shop).json["run"]["status"] == "succeeded"
+    assert cli("show", run, "--json").json["run"]["status"] == "succeeded"
 
 
-def test_run_can_be_told_which_workers_to_run(shop):
-    mail = process("trigger", "send-mail", "to=ada", cwd=shop).out.strip()
+def test_run_can_be_told_which_workers_to_run(cli, shop):
+    mail = cli("trigger", "send-mail", "to=ada").out.strip()
 
     process("run", "--burst", "--except", "send-*", cwd=shop)
-    assert process("show", mail, "--json", cwd=shop).json["run"]["status"] == "pending"
+    assert cli("show", mail, "--json").json["run"]["status"] == "pending"
 
     process("run", "--burst", "--only", "send-*", cwd=shop)
-    assert process("show", mail, "--json", cwd=shop).json["run"]["status"] == "succeeded"
+    assert cli("show", mail, "--json").json["run"]["status"] == "succeeded"
 
 
 @pytest.mark.parametrize("args", [("--only", "mail"), ("--only", "pick", "--except", "pick"), ("-j", "0")])
@@ -126,8 +126,8 @@ def test_a_choice_that_leaves_nothing_to_run_is_a_usage_error(shop, args):
     assert process("run", *args, cwd=shop).code == 2
 
 
-def test_off_a_terminal_every_event_is_a_line_without_colour_on_stderr(shop):
-    process("trigger", "send-mail", "to=ada", cwd=shop)
+def test_off_a_terminal_every_event_is_a_line_without_colour_on_stderr(cli, shop):
+    cli("trigger", "send-mail", "to=ada")
 
     found = process("run", "--burst", cwd=shop)
 
@@ -137,8 +137,8 @@ def test_off_a_terminal_every_event_is_a_line_without_colour_on_stderr(shop):
     assert any(" INFO send-mail run " in line and line.endswith("started") for line in found.err.splitlines())
 
 
-def test_events_can_be_json_with_worker_and_run(shop):
-    run = int(process("trigger", "send-mail", "to=ada", cwd=shop).out)
+def test_events_can_be_json_with_worker_and_run(cli, shop):
+    run = int(cli("trigger", "send-mail", "to=ada").out)
 
     found = process("run", "app.py", "--burst", "--log-format", "json", cwd=shop)
 
@@ -147,8 +147,8 @@ def test_events_can_be_json_with_worker_and_run(shop):
     assert (started["worker"], started["run"], started["level"]) == ("send-mail", run, "info")
 
 
-def test_the_level_of_what_is_said_can_be_raised(shop):
-    process("trigger", "send-mail", "to=ada", cwd=shop)
+def test_the_level_of_what_is_said_can_be_raised(cli, shop):
+    cli("trigger", "send-mail", "to=ada")
 
     assert process("run", "app.py", "--burst", "--log-level", "warning", cwd=shop).err == ""
 
@@ -201,13 +201,13 @@ def test_waiting_ends_after_the_timeout_and_the_run_goes_on(shop):
     assert "it goes on" in found.err
 
 
-def test_ctrl_c_ends_the_waiting_and_not_the_run(start, shop):
+def test_ctrl_c_ends_the_waiting_and_not_the_run(cli, start, shop):
     waiting = start("trigger", "send-mail", "to=ada", "--wait")
     run = waiting.says("send-mail run ").split()[-1]
     waiting.says("pending")
 
     assert waiting.ends(signal.SIGINT) == 130
-    assert process("show", run, "--json", cwd=shop).json["run"]["status"] == "pending"
+    assert cli("show", run, "--json").json["run"]["status"] == "pending"
 
 
 def test_progress_is_said_while_one_waits(start, shop):
@@ -220,11 +220,11 @@ def test_progress_is_said_while_one_waits(start, shop):
 # ── status --watch ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_watching_off_a_terminal_is_a_line_for_each_worker_and_then_for_each_change(start, shop):
+def test_watching_off_a_terminal_is_a_line_for_each_worker_and_then_for_each_change(cli, start, shop):
     watching = start("status", "--watch", "send-mail")
     watching.says(" send-mail ")
 
-    process("disable", "send-mail", "--reason", "no paper", cwd=shop)
+    cli("disable", "send-mail", "--reason", "no paper")
 
     assert "disabled by ada" in watching.says("no paper")
     assert watching.ends(signal.SIGINT) == 0

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from .conftest import COMMAND, PATIENCE_S, clean_environment, process
+from .conftest import COMMAND, PATIENCE_S, clean_environment
 
 pty = pytest.importorskip("pty")
 pytest.importorskip("rich")
@@ -126,10 +126,10 @@ def test_an_error_is_one_red_line(terminal):
     assert len(screen.text.splitlines()) == 1
 
 
-def test_watching_is_a_live_page_that_is_given_back(terminal, shop):
+def test_watching_is_a_live_page_that_is_given_back(cli, terminal, shop):
     screen = terminal("status", "--watch").shows("moving house")
 
-    process("disable", "pick", "--reason", "stocktaking", cwd=shop)
+    cli("disable", "pick", "--reason", "stocktaking")
     screen.shows("stocktaking")
     screen.process.send_signal(signal.SIGINT)
 
@@ -147,21 +147,21 @@ def test_a_terminated_watch_gives_the_screen_back_as_well(terminal):
     assert "\x1b[?1049l" in screen.raw
 
 
-def test_a_question_is_asked_and_a_no_changes_nothing(terminal, shop):
+def test_a_question_is_asked_and_a_no_changes_nothing(cli, terminal, shop):
     screen = terminal("forget", "pick").shows("[y/N]")
     screen.type("n\n")
 
     assert screen.ends() == 1
     assert "nothing was changed" in screen.text
-    assert process("show", "pick", cwd=shop).code == 0
+    assert cli("show", "pick").code == 0
 
 
-def test_a_yes_does_it(terminal, shop):
+def test_a_yes_does_it(cli, terminal, shop):
     screen = terminal("forget", "pick").shows("[y/N]")
     screen.type("y\n")
 
     assert screen.ends() == 0
-    assert process("show", "pick", cwd=shop).code == 4
+    assert cli("show", "pick").code == 4
 
 
 def test_run_begins_with_a_banner_and_says_how_to_end_it(terminal):
@@ -197,7 +197,8 @@ assert not [name for name in sys.modules if name.startswith("rich")]
     subprocess.run([sys.executable, "-c", code], cwd=shop, env=clean_environment(), check=True, capture_output=True)
 
 
-def test_the_demo_shows_its_workers_and_ends_by_itself(terminal, shop):
+@pytest.mark.chaos  # off a terminal it is a step of .ci/run
+def test_the_demo_shows_its_workers_and_ends_by_itself(cli, terminal, shop):
     pytest.importorskip("psutil")
     screen = terminal("demo", "--for", "5s")
     screen.shows("dashboard: http://127.0.0.1:")  # on the page itself, which hides what was printed before
@@ -207,5 +208,5 @@ def test_the_demo_shows_its_workers_and_ends_by_itself(terminal, shop):
     assert "walks" in screen.text
     assert "Traceback" not in screen.text
     assert "lost 0" in screen.text
-    runs = process("runs", "--status", "succeeded", "--json", "-s", "shiftboss-demo/demo.db", cwd=shop).lines
+    runs = cli("runs", "--status", "succeeded", "--json", "-s", "shiftboss-demo/demo.db").lines
     assert {"sample", "summarize", "prune", "dispatch", "backup", "outlook"} <= {run["worker"] for run in runs}

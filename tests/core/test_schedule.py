@@ -17,6 +17,7 @@ from cronsim import CronSim
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from examples import examples
 from shiftboss.core.schedule import (
     Cron,
     Every,
@@ -492,7 +493,7 @@ days = st.one_of(
 
 
 @given(at=minutes, on=days, change=st.sampled_from(CHANGES), limit=st.integers(1, 300), data=st.data())
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(100, of=300))
 def test_around_a_change_of_clocks_all_questions_agree_with_cron_by_the_minute(at, on, change, limit, data):
     zone, instant = change
     start, end = utc(instant) - timedelta(hours=28), utc(instant) + timedelta(hours=28)
@@ -505,7 +506,7 @@ def test_around_a_change_of_clocks_all_questions_agree_with_cron_by_the_minute(a
 
 
 @given(second=field_of(0, 59), at=minutes, change=st.sampled_from(CHANGES), limit=st.integers(1, 300), data=st.data())
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(20, of=50))
 def test_around_a_change_of_clocks_all_questions_agree_with_cron_by_the_second(second, at, change, limit, data):
     zone, instant = change
     start, end = utc(instant) - timedelta(hours=2), utc(instant) + timedelta(hours=2)

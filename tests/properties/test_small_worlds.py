@@ -92,7 +92,7 @@ class Bodies:
 
 @pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS.keys())
 @settings(
-    max_examples=examples(10, of=40),
+    max_examples=examples(6, of=40),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],

@@ -102,7 +102,7 @@ def hinted(draw: Any) -> tuple[Any, Any]:
     return hint, draw(values)
 
 
-@settings(max_examples=examples(60, of=200), deadline=None)
+@settings(max_examples=examples(30, of=200), deadline=None)
 @given(ANYTHING)
 def test_what_no_hint_describes_arrives_as_it_is_or_is_refused(value):
     """W5."""
@@ -115,7 +115,7 @@ def test_what_no_hint_describes_arrives_as_it_is_or_is_refused(value):
     assert seen(body.call(None, payload, fallback=False)) == seen(value)
 
 
-@settings(max_examples=examples(60, of=200), deadline=None)
+@settings(max_examples=examples(30, of=200), deadline=None)
 @given(hinted())
 def test_what_a_hint_says_arrives_as_that(pair):
     """W5, W6."""
@@ -130,7 +130,7 @@ def test_what_a_hint_says_arrives_as_that(pair):
     assert value is None or seen(body.read_result(outcome.result)) == seen(value)
 
 
-@settings(max_examples=examples(50, of=150), deadline=None)
+@settings(max_examples=examples(25, of=150), deadline=None)
 @given(hinted(), ANYTHING)
 def test_a_value_of_another_kind_is_read_as_what_the_hint_says_or_refused(pair, value):
     """W5: never is anything else called with it."""
@@ -145,7 +145,7 @@ def test_a_value_of_another_kind_is_read_as_what_the_hint_says_or_refused(pair, 
     assert seen(arrived) == seen(value) or is_json(value), (hint, sample)
 
 
-@settings(max_examples=examples(50, of=150), deadline=None)
+@settings(max_examples=examples(25, of=150), deadline=None)
 @given(ANYTHING)
 def test_a_result_is_given_back_as_it_was_or_says_why_not(value):
     """W6."""

@@ -57,9 +57,12 @@ def opened(url: str, *, create: bool = True) -> PostgresStore:
 # ── first starts ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_twenty_processes_that_start_at_once_make_one_store(place: Place):
+@pytest.mark.parametrize("count", [8, pytest.param(20, marks=pytest.mark.chaos)])
+def test_processes_that_start_at_once_make_one_store(place: Place, count: int):
     command = [sys.executable, "-c", CHILD, place.url, str(Path(__file__).parent)]
-    children = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(20)]
+    children = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(count)
+    ]
     for child in children:
         assert child.stdout is not None
         child.stdout.readline()
@@ -69,7 +72,7 @@ def test_twenty_processes_that_start_at_once_make_one_store(place: Place):
         child.stdin.flush()
     said = [child.communicate()[0].split() for child in children]
 
-    assert sorted(int(run_id) for run_id, _ in said) == list(range(1, 21))
+    assert sorted(int(run_id) for run_id, _ in said) == list(range(1, count + 1))
     assert len({boot for _, boot in said}) == 1
 
 

@@ -96,7 +96,7 @@ def check(found: httpx.Response, sent: object) -> None:
 
 
 @pytest.mark.parametrize("operation", FUZZED, ids=lambda each: f"{each.method} {each.path}")
-@settings(max_examples=examples(15, of=60), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(8, of=60), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_no_request_brings_an_operation_down(fuzzed, operation, data):
     paths, query, body = data.draw(requests(operation))
@@ -108,7 +108,7 @@ def test_no_request_brings_an_operation_down(fuzzed, operation, data):
     check(found, (url, body))
 
 
-@settings(max_examples=examples(50, of=200), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(25, of=200), deadline=None, suppress_health_check=list(HealthCheck))
 @given(topics=text, worker=text, run=text, last=text)
 def test_no_parameter_brings_the_stream_down(fuzzed, topics, worker, run, last):
     query = urlencode({"topics": f"x{topics}", "worker": worker, "run": run, "last_event_id": last}, errors="replace")
@@ -116,7 +116,7 @@ def test_no_parameter_brings_the_stream_down(fuzzed, topics, worker, run, last):
     check(fuzzed.send("GET", f"{PREFIX}/events?{query}"), query)
 
 
-@settings(max_examples=examples(50, of=200), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(25, of=200), deadline=None, suppress_health_check=list(HealthCheck))
 @given(path=text, method=st.sampled_from(("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE")))
 def test_no_path_and_no_method_brings_it_down(fuzzed, path, method):
     found = fuzzed.send(method, f"/{quote(path)}")

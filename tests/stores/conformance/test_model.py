@@ -233,7 +233,7 @@ def shown(lane: Lane) -> tuple[Any, ...]:
 
 
 StoresAgree.TestCase.settings = settings(
-    max_examples=examples(5, of=30),  # a second each; more of them one by one: --hypothesis-seed
+    max_examples=examples(3, of=30),  # a second each; more of them one by one: --hypothesis-seed
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
