@@ -280,10 +280,21 @@ def test_a_local_that_is_a_participle_is_noticed(source, expected):
     assert list(words.participles(source)) == expected
 
 
+def test_a_participle_in_a_source_of_the_dashboard_is_noticed():
+    source = '/* found */\nconst found = 1; // said\nconst text = "told";\nreturn asked.map((said) => said.x);'
+
+    assert list(words.participles_in_typescript(source)) == [(2, "found"), (4, "said"), (4, "said")]
+
+
 def test_locals_are_called_by_what_they_hold():
     files = sorted(PACKAGE.rglob("*.py"))
+    of_dashboard = [file for file in sorted((ROOT / "dashboard/src").rglob("*")) if file.suffix in (".ts", ".tsx")]
 
     assert {str(file): each for file in files if (each := list(words.participles(file.read_text())))} == {}
+    assert {
+        str(file): each for file in of_dashboard if (each := list(words.participles_in_typescript(file.read_text())))
+    } == {}
+    assert len(of_dashboard) > 50
 
 
 def test_every_module_that_a_text_names_is_there():

@@ -62,6 +62,7 @@ _WORDS = re.compile(rf"(?<![a-zA-Z])(?:{'|'.join(GIVEN_UP)})(?![a-z])", re.IGNOR
 _NAMES = re.compile(rf"(?<!\w)(?:{'|'.join(NAMES)})(?!\w)")
 _PART_OF_NAME = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 _INNER_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")  # of `ringBell`, in the dashboard
+_COMMENT_OR_TEXT = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:[^\"\\\n]|\\.)*\"", re.DOTALL)  # of TypeScript
 _PATH = re.compile(rf"(?<![\w./*-])(?:{PACKAGES})(?:/[a-z_]+)+\.py(?!\w)")
 
 
@@ -91,6 +92,13 @@ def participles(source: str) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.id
         elif isinstance(node, ast.arg) and node.arg in PARTICIPLES:
             yield node.lineno, node.arg
+
+
+def participles_in_typescript(source: str) -> Iterator[tuple[int, str]]:
+    """The same in a source of the dashboard; its comments and texts may have them."""
+    code = _COMMENT_OR_TEXT.sub(lambda match: "\n" * match[0].count("\n"), source)
+    for number, line in enumerate(code.splitlines(), 1):
+        yield from ((number, word) for word in re.findall(r"\w+", line) if word in PARTICIPLES)
 
 
 def paths(text: str) -> set[str]:

@@ -56,7 +56,7 @@ class Parser {
   }
 
   private object(isExact: boolean): Record<string, unknown> {
-    const found: Record<string, unknown> = {};
+    const result: Record<string, unknown> = {};
     this.members("}", () => {
       this.blanks();
       const name = JSON.parse(this.string()) as string;
@@ -64,15 +64,15 @@ class Parser {
       if (this.text[this.at++] !== ":") this.fail();
       const value = this.value(isExact || this.names.includes(name));
       // not `found[name] =`, which would not make a member of one that is called __proto__
-      Object.defineProperty(found, name, { value, writable: true, enumerable: true, configurable: true });
+      Object.defineProperty(result, name, { value, writable: true, enumerable: true, configurable: true });
     });
-    return found;
+    return result;
   }
 
   private list(isExact: boolean): unknown[] {
-    const found: unknown[] = [];
-    this.members("]", () => found.push(this.value(isExact)));
-    return found;
+    const result: unknown[] = [];
+    this.members("]", () => result.push(this.value(isExact)));
+    return result;
   }
 
   private members(end: string, take: () => unknown): void {
@@ -110,9 +110,9 @@ class Parser {
 
   private word(): string {
     WORD.lastIndex = this.at;
-    const found = WORD.exec(this.text)?.[0] ?? "";
-    this.at += found.length;
-    return found; // an empty one is refused by JSON.parse
+    const result = WORD.exec(this.text)?.[0] ?? "";
+    this.at += result.length;
+    return result; // an empty one is refused by JSON.parse
   }
 
   private blanks(): void {

@@ -4,12 +4,12 @@ import { effect, signal, type Signal } from "@preact/signals";
 
 function remembered<T extends string>(name: string, known: readonly T[], otherwise: T): Signal<T> {
   const stored = stash(() => localStorage.getItem(`shiftboss.${name}`));
-  const found = signal<T>(known.find((each) => each === stored) ?? otherwise);
+  const preference = signal<T>(known.find((each) => each === stored) ?? otherwise);
   effect(() => {
-    const value = found.value;
+    const value = preference.value;
     stash(() => localStorage.setItem(`shiftboss.${name}`, value));
   });
-  return found;
+  return preference;
 }
 
 /** Storage may be forbidden; then nothing is remembered. */

@@ -30,12 +30,12 @@ export function href(page: Page, id?: string | number | null, query?: Query): st
 
 /** What is empty is left out; a list is repeated. */
 export function params(query: Query | undefined): URLSearchParams {
-  const found = new URLSearchParams();
+  const search = new URLSearchParams();
   for (const [name, value] of Object.entries(query ?? {})) {
     if (value === null || value === undefined || value === "") continue;
-    for (const each of Array.isArray(value) ? value : [value]) found.append(name, String(each));
+    for (const each of Array.isArray(value) ? value : [value]) search.append(name, String(each));
   }
-  return found;
+  return search;
 }
 
 function decoded(text: string): string {

@@ -23,8 +23,8 @@ export function questions(pairs: readonly Pair[]): Question[] {
   const actionsOf = new Map<string | null, Set<string>>();
   for (const { action, worker } of pairs) actionsOf.set(worker, (actionsOf.get(worker) ?? new Set()).add(action));
   const groups = new Map<string, { actions: string[]; workers: (string | null)[] }>();
-  for (const [worker, found] of actionsOf) {
-    const actions = [...found].sort().slice(0, MAX_ACTIONS);
+  for (const [worker, ofWorker] of actionsOf) {
+    const actions = [...ofWorker].sort().slice(0, MAX_ACTIONS);
     const key = `${worker === null} ${actions.join(" ")}`;
     if (!groups.has(key)) groups.set(key, { actions, workers: [] });
     groups.get(key)!.workers.push(worker);

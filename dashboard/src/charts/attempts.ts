@@ -13,10 +13,10 @@ export interface Known {
 export function attemptsOf(last: readonly Lasted[], runs: readonly Run[]): (Known | undefined)[] {
   const all = runs.flatMap(({ id, attempts }) => attempts.map((attempt) => ({ run: id, attempt })));
   all.sort((one, other) => Date.parse(one.attempt.ended_at) - Date.parse(other.attempt.ended_at));
-  const found = last.map((): Known | undefined => undefined);
+  const matches = last.map((): Known | undefined => undefined);
   for (let at = last.length - 1; at >= 0 && all.length > 0; at--) {
     const index = all.findLastIndex(({ attempt }) => attempt.duration_s === last[at]?.duration_s && (attempt.cause === null) === last[at]?.ok);
-    if (index >= 0) found[at] = all.splice(index)[0];
+    if (index >= 0) matches[at] = all.splice(index)[0];
   }
-  return found;
+  return matches;
 }

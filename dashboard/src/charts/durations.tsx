@@ -12,7 +12,7 @@ import { axis, Plot } from "./plot";
 const SHORTEST_S = 0.004; // of a whole axis: below, its marks would all say "< 1 ms"
 
 export function Durations({ last, runs, height = 120 }: { last: readonly Lasted[]; runs: readonly Run[]; height?: number }) {
-  const found = useMemo(() => attemptsOf(last, runs), [last, runs]);
+  const known = useMemo(() => attemptsOf(last, runs), [last, runs]);
   const data = useMemo<uPlot.AlignedData>(
     () => [
       last.map((_, at) => at),
@@ -26,9 +26,9 @@ export function Durations({ last, runs, height = 120 }: { last: readonly Lasted[
       data={data}
       height={height}
       summary={durationsInWords(last)}
-      told={(at) => {
+      caption={(at) => {
         const each = at === null ? undefined : last[at];
-        return each !== undefined && at !== null && <Told each={each} known={found[at]} />;
+        return each !== undefined && at !== null && <Told each={each} known={known[at]} />;
       }}
       stays
       options={(palette) => ({

@@ -15,13 +15,13 @@ interface Drawn {
   /** What is drawn, in one sentence. */
   summary: string;
   /** What the line below says about one place, and about none. */
-  told: (at: number | null) => ComponentChildren;
+  caption: (at: number | null) => ComponentChildren;
   /** Whether it goes on saying so when the pointer has left. */
   stays?: boolean;
   options: (colours: Colours) => Omit<uPlot.Options, "width" | "height">;
 }
 
-export function Plot({ data, height, summary, told, stays = false, options }: Drawn) {
+export function Plot({ data, height, summary, caption, stays = false, options }: Drawn) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const latest = useRef(data);
@@ -53,7 +53,7 @@ export function Plot({ data, height, summary, told, stays = false, options }: Dr
   return (
     <div class="chart">
       <div ref={place} class="plot" role="img" aria-label={summary} style={{ height: `${height}px` }} />
-      <p class="chart-told">{told(pointed)}</p>
+      <p class="chart-told">{caption(pointed)}</p>
     </div>
   );
 }

@@ -26,7 +26,7 @@ export function RunsPerMinute({ minutes, height = 120 }: { minutes: readonly Min
       data={data}
       height={height}
       summary={ratesInWords(minutes)}
-      told={(at) => (at === null ? "" : inWords(minutes[at]))}
+      caption={(at) => (at === null ? "" : inWords(minutes[at]))}
       options={(palette) => ({
         scales: { x: { time: true }, y: { range: (_, __, most) => [0, Math.max(4, most * 1.1)] } },
         axes: [
@@ -45,8 +45,8 @@ function bars(colour: string): uPlot.Series {
 
 function inWords(minute: Minute | undefined): string {
   if (minute === undefined) return "";
-  const said = `${clock(minute.at, utc.value).slice(0, 5)}  ${count(minute.succeeded)} succeeded`;
-  return minute.failed > 0 ? `${said}, ${count(minute.failed)} failed` : said;
+  const text = `${clock(minute.at, utc.value).slice(0, 5)}  ${count(minute.succeeded)} succeeded`;
+  return minute.failed > 0 ? `${text}, ${count(minute.failed)} failed` : text;
 }
 
 export function ratesInWords(minutes: readonly Minute[]): string {

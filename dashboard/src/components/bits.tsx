@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
-import type { Progress as Said } from "../api/schema";
+import type { Progress as ProgressValue } from "../api/schema";
 import { href } from "../routes";
 import { count } from "../format";
 import { Glyph } from "./glyph";
@@ -66,8 +66,8 @@ export function Copy({ text, what }: { text: string; what: string }) {
   );
 }
 
-export function Progress({ said }: { said: Said }) {
-  const { done, total, message } = said;
+export function Progress({ progress }: { progress: ProgressValue }) {
+  const { done, total, message } = progress;
   const share = total ? Math.min(1, done / total) : null;
   return (
     <span class="progress">

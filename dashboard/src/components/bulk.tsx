@@ -32,20 +32,20 @@ export function openBulk(many: Many): void {
 function Bulk({ what, done, path, filter, words, one, about, grave = false, note, rate = false, changed }: Many) {
   const [matched, setMatched] = useState<number | null>(null);
   const [trouble, setTrouble] = useState("");
-  const [said, setSaid] = useState("");
+  const [remark, setRemark] = useState("");
   const [pace, setPace] = useState(rate ? "10/s" : "");
   useEffect(() => {
     post<Done>(path, { filter, dry_run: true }).then(
-      (found) => setMatched(found.matched),
+      (answer) => setMatched(answer.matched),
       (error: unknown) => setTrouble(sentence(error)),
     );
   }, []);
   const act = async () => {
     try {
-      const more = { ...(note ? { [note]: said } : {}), ...(rate && pace !== "" ? { rate: pace } : {}) };
+      const more = { ...(note ? { [note]: remark } : {}), ...(rate && pace !== "" ? { rate: pace } : {}) };
       const result = await post<Done>(path, { filter, expect: matched, ...more });
       changed();
-      return told(result, done, one);
+      return outcomeText(result, done, one);
     } catch (error) {
       if (error instanceof Problem && error.kind === "count-changed") setMatched(error.facts["matched"] as number);
       throw error;
@@ -59,13 +59,13 @@ function Bulk({ what, done, path, filter, words, one, about, grave = false, note
       </p>
       <p>{about}</p>
       {rate && <Field label="Rate" value={pace} onValue={setPace} hint="How fast the new runs become due: 10/s, 100/m. Empty: all at once." />}
-      {note && <Field label={note === "note" ? "Note" : "Reason"} value={said} onValue={setSaid} long={note === "note"} />}
+      {note && <Field label={note === "note" ? "Note" : "Reason"} value={remark} onValue={setRemark} long={note === "note"} />}
       {trouble && <Trouble error={trouble} />}
     </Ask>
   );
 }
 
-function told({ done: how, refused }: Done, did: string, one: string): string {
+function outcomeText({ done: how, refused }: Done, did: string, one: string): string {
   const first = refused[0];
   return `${plural(how, one)} ${did}.${first ? ` ${count(refused.length)} refused; run ${first.run}: ${first.detail}` : ""}`;
 }

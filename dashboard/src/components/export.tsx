@@ -37,7 +37,7 @@ function Export({ filter }: { filter: Record<string, string | null> }) {
 }
 
 /** Asked as one act, which the audit has; read as it comes. */
-async function linesOf(filter: Record<string, string | null>, signal: AbortSignal, told: (read: number) => void): Promise<string[]> {
+async function linesOf(filter: Record<string, string | null>, signal: AbortSignal, onRead: (read: number) => void): Promise<string[]> {
   const given = Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== null));
   const answer = await postForStream("dead-letters/export", { filter: given }, signal);
   const lines: string[] = [];
@@ -47,7 +47,7 @@ async function linesOf(filter: Record<string, string | null>, signal: AbortSigna
     const whole = (rest + part.value).split("\n");
     rest = whole.pop()!;
     lines.push(...whole);
-    told(lines.length);
+    onRead(lines.length);
   }
   if (lines.length !== Number(answer.headers.get("shiftboss-lines"))) throw new Error("The server stopped before it had sent all of them; try again.");
   return lines;

@@ -29,7 +29,7 @@ export function keepFocus(): void {
 }
 
 function chain(element: Element): Element[] {
-  const found: Element[] = [];
-  for (let at: Element | null = element; at !== null && at.id !== "main"; at = at.parentElement) found.push(at);
-  return found;
+  const parents: Element[] = [];
+  for (let at: Element | null = element; at !== null && at.id !== "main"; at = at.parentElement) parents.push(at);
+  return parents;
 }

@@ -3,7 +3,7 @@
 import type { Explanation, Hold } from "../api/schema";
 import { label } from "../format";
 import { Glyph } from "./glyph";
-import { Said } from "./said";
+import { LinkedText } from "./linkedText";
 import { Ago, now, Since } from "./time";
 import { RunLink } from "./bits";
 
@@ -14,7 +14,7 @@ export function Holds({ holds }: { holds: readonly Hold[] }) {
         <li key={at}>
           <span class="gate">{label(hold.gate)}</span>
           <span class="grow">
-            <Said text={hold.text} subject={hold.subject} kind={hold.subject_kind} />
+            <LinkedText text={hold.text} subject={hold.subject} kind={hold.subject_kind} />
           </span>
           <span class="muted number">
             <When hold={hold} />

@@ -6,25 +6,25 @@ import { useEffect, useState } from "preact/hooks";
 import { Glyph } from "./glyph";
 
 const STAYS_MS = 7000;
-interface Said {
+interface Notice {
   number: number;
   text: ComponentChildren;
 }
 
-const said = signal<Said | null>(null);
+const notice = signal<Notice | null>(null);
 let number = 0;
 
 export function say(text: ComponentChildren): void {
-  said.value = { number: ++number, text };
+  notice.value = { number: ++number, text };
 }
 
 export function Notices() {
-  const it = said.value;
+  const it = notice.value;
   const [held, hold] = useState(false);
   useEffect(() => {
     if (it === null || held) return;
     const timer = setTimeout(() => {
-      said.value = null;
+      notice.value = null;
     }, STAYS_MS);
     return () => clearTimeout(timer);
   }, [it, held]);
@@ -33,7 +33,7 @@ export function Notices() {
       {it && (
         <p class="notice" key={it.number}>
           <span>{it.text}</span>
-          <button type="button" class="icon" aria-label="Dismiss" onClick={() => (said.value = null)}>
+          <button type="button" class="icon" aria-label="Dismiss" onClick={() => (notice.value = null)}>
             <Glyph name="cross" />
           </button>
         </p>

@@ -33,7 +33,7 @@ export function Duration({ run }: { run: Run }) {
 /** The one thing to know about it beside its status. */
 export function Note({ run }: { run: Run }) {
   if (run.unreadable !== null) return <span class="bad clip" title={run.unreadable.reason}>row cannot be read</span>;
-  if (run.status === "running" && run.progress !== null) return <Progress said={run.progress} />;
+  if (run.status === "running" && run.progress !== null) return <Progress progress={run.progress} />;
   const isRetrying = stateOf(run) === "retrying";
   if (run.error !== null && run.status !== "succeeded") {
     return (

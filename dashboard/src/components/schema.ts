@@ -38,22 +38,22 @@ export function fieldsOf(schema: Schema): FormField[] {
   const whole = resolved(schema, schema);
   const properties = (whole["properties"] ?? {}) as Record<string, Schema>;
   const needed = new Set((whole["required"] ?? []) as string[]);
-  return Object.entries(properties).map(([name, said]) => fieldOf(name, said, needed.has(name), schema));
+  return Object.entries(properties).map(([name, property]) => fieldOf(name, property, needed.has(name), schema));
 }
 
-function fieldOf(name: string, said: Schema, needed: boolean, root: Schema): FormField {
-  const options = ((said["anyOf"] ?? said["oneOf"]) as Schema[] | undefined)?.map((each) => resolved(each, root));
+function fieldOf(name: string, property: Schema, needed: boolean, root: Schema): FormField {
+  const options = ((property["anyOf"] ?? property["oneOf"]) as Schema[] | undefined)?.map((each) => resolved(each, root));
   const real = options?.filter((each) => each["type"] !== "null");
-  const one = real === undefined ? resolved(said, root) : real.length === 1 ? (real[0] ?? {}) : {};
+  const one = real === undefined ? resolved(property, root) : real.length === 1 ? (real[0] ?? {}) : {};
   const choices = one["enum"] as unknown[] | undefined;
-  const fallback = said["default"] ?? one["default"];
+  const fallback = property["default"] ?? one["default"];
   const kind = choices ? "choice" : kindOf(one);
   return {
     name,
     kind,
     needed,
     nullable: options !== undefined && real !== undefined && real.length < options.length,
-    hint: [said["description"] ?? one["description"], formatOf(one), boundsOf(one)].filter(Boolean).join(", "),
+    hint: [property["description"] ?? one["description"], formatOf(one), boundsOf(one)].filter(Boolean).join(", "),
     choices: choices ?? [],
     initial: fallback === undefined || fallback === null ? "" : kind === "text" ? String(fallback) : write(fallback),
     limits: {
@@ -69,11 +69,11 @@ function fieldOf(name: string, said: Schema, needed: boolean, root: Schema): For
 function resolved(schema: Schema, root: Schema): Schema {
   const ref = schema["$ref"];
   if (typeof ref !== "string") return schema;
-  const found = ref
+  const result = ref
     .replace(/^#\//, "")
     .split("/")
     .reduce<unknown>((at, part) => (at as Schema | undefined)?.[part], root);
-  return { ...((found as Schema | undefined) ?? {}), ...Object.fromEntries(Object.entries(schema).filter(([key]) => key !== "$ref")) };
+  return { ...((result as Schema | undefined) ?? {}), ...Object.fromEntries(Object.entries(schema).filter(([key]) => key !== "$ref")) };
 }
 
 function kindOf(schema: Schema): Kind {
@@ -110,19 +110,19 @@ function boundsOf(schema: Schema): string {
 }
 
 export function read(fields: readonly FormField[], typed: Readonly<Record<string, string>>): Read {
-  const found: Read = { payload: {}, problems: {} };
+  const result: Read = { payload: {}, problems: {} };
   for (const field of fields) {
     const text = typed[field.name] ?? field.initial;
     if (text === "" && !(field.kind === "text" && field.needed && field.limits.minLength === 0)) {
-      if (field.needed && field.nullable) found.payload[field.name] = new Written("null");
-      else if (field.needed) found.problems[field.name] = "Required.";
+      if (field.needed && field.nullable) result.payload[field.name] = new Written("null");
+      else if (field.needed) result.problems[field.name] = "Required.";
       continue;
     }
     const value = valueOf(field, text);
-    if (value instanceof Written) found.payload[field.name] = value;
-    else found.problems[field.name] = value.problem;
+    if (value instanceof Written) result.payload[field.name] = value;
+    else result.problems[field.name] = value.problem;
   }
-  return found;
+  return result;
 }
 
 type Value = Written | { problem: string };

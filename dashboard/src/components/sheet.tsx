@@ -81,17 +81,17 @@ export function openActions(from: Element): void {
   const row = from.closest("[data-row]");
   const all = [...document.querySelectorAll<HTMLElement>("main [data-action]")];
   const here = all.filter((each) => each.closest("[data-row]") === row);
-  openDialog(<Actions found={here.length > 0 ? here : all} />);
+  openDialog(<Actions elements={here.length > 0 ? here : all} />);
 }
 
-function Actions({ found }: { found: readonly HTMLElement[] }) {
+function Actions({ elements }: { elements: readonly HTMLElement[] }) {
   return (
     <Dialog title="Actions">
-      {found.length === 0 ? (
+      {elements.length === 0 ? (
         <p class="muted">No actions</p>
       ) : (
         <ul class="choices">
-          {found.map((each, at) => (
+          {elements.map((each, at) => (
             <li key={at}>
               <button
                 type="button"

@@ -42,16 +42,16 @@ function TriggerForm({ form }: { form: PayloadForm }) {
     setAsJson(true);
   };
   const act = async () => {
-    const found = asJson ? wholeOf(text) : read(fields, typed);
+    const reading = asJson ? wholeOf(text) : read(fields, typed);
     const wait = delay === "" ? null : seconds(delay);
-    if (wait === null && delay !== "") found.problems["delay"] = "Not a duration; write 30s, 10m or 1h30m.";
-    setProblems(found.problems);
-    if (Object.keys(found.problems).length > 0) {
+    if (wait === null && delay !== "") reading.problems["delay"] = "Not a duration; write 30s, 10m or 1h30m.";
+    setProblems(reading.problems);
+    if (Object.keys(reading.problems).length > 0) {
       requestAnimationFrame(() => document.querySelector<HTMLElement>("dialog [aria-invalid=true]")?.focus());
       return null;
     }
     const { run } = await post<Accepted>(`workers/${path(form.worker)}/trigger`, {
-      payload: found.payload,
+      payload: reading.payload,
       key: key || null,
       delay: wait,
       priority: priority || null,
@@ -140,14 +140,14 @@ interface InputProps {
 function Input(props: { name: string; label: string; needed?: boolean; hint?: string; problem?: string | undefined; children: (props: InputProps) => preact.ComponentChildren }) {
   const { name, label, needed = false, hint, problem, children } = props;
   const id = `trigger-${name}`;
-  const said = [hint ? `${id}-hint` : "", problem ? `${id}-problem` : ""].filter(Boolean).join(" ");
+  const describedBy = [hint ? `${id}-hint` : "", problem ? `${id}-problem` : ""].filter(Boolean).join(" ");
   return (
     <div class="field">
       <label for={id}>
         {label}
         {needed && <span class="muted"> required</span>}
       </label>
-      {children({ id, "aria-invalid": problem !== undefined, "aria-describedby": said || undefined })}
+      {children({ id, "aria-invalid": problem !== undefined, "aria-describedby": describedBy || undefined })}
       {hint && (
         <p class="hint" id={`${id}-hint`}>
           {hint}

@@ -5,7 +5,7 @@
 
 import { useMemo, useState } from "preact/hooks";
 import { get } from "../api/client";
-import type { Graph as Said, GraphNode, WorkerStatus } from "../api/schema";
+import type { Graph as GraphData, GraphNode, WorkerStatus } from "../api/schema";
 import { useQuery } from "../live/useQuery";
 import { useFrames } from "../live/hooks";
 import { whole } from "../live/whole";
@@ -22,23 +22,23 @@ const STRUCTURE = new Set(["worker_declared", "worker_forgotten"]);
 const BREAKERS = new Set(["breaker_opened", "breaker_half_open", "breaker_closed", "worker_enabled"]);
 
 export function Graph() {
-  const asked = useQuery("graph", (signal) => get<Said>("graph", undefined, signal));
+  const asked = useQuery("graph", (signal) => get<GraphData>("graph", undefined, signal));
   useFrames("event", (events) => {
     if (events.some((event) => STRUCTURE.has(event.type) || BREAKERS.has(event.type))) asked.again();
   });
   if (asked.error !== null && asked.data === null) return <Trouble error={asked.error} />;
   if (asked.data === null) return <Loading />;
   if (asked.data.nodes.length === 0) return <Empty title="No workers are registered in this store" code={EXAMPLE} />;
-  return <Drawn said={asked.data} />;
+  return <Drawn graph={asked.data} />;
 }
 
-function Drawn({ said }: { said: Said }) {
+function Drawn({ graph }: { graph: GraphData }) {
   const { query } = route.value;
   const name = query.get("around") ?? "";
   const direction = DIRECTIONS.find((each) => each === query.get("direction")) ?? "both";
-  const names = useMemo(() => said.nodes.filter((node) => node.kind === "worker").map((node) => node.name), [said]);
+  const names = useMemo(() => graph.nodes.filter((node) => node.kind === "worker").map((node) => node.name), [graph]);
   const isKnown = names.includes(name);
-  const chosen = useMemo(() => (isKnown ? around(said, name, direction) : said), [said, isKnown, name, direction]);
+  const chosen = useMemo(() => (isKnown ? around(graph, name, direction) : graph), [graph, isKnown, name, direction]);
   const drawn = useMemo(() => bounded(chosen), [chosen]);
   const structure = structureOf(drawn);
   const layout = useMemo(() => laidOut(drawn), [structure]);
@@ -92,7 +92,7 @@ function chosenDirection(value: string): Direction | null {
   return value === "both" ? null : (DIRECTIONS.find((each) => each === value) ?? null);
 }
 
-function bounded(graph: Said): Said {
+function bounded(graph: GraphData): GraphData {
   return graph.nodes.length > MAX_DRAWN ? related(graph) : graph;
 }
 

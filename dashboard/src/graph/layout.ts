@@ -118,14 +118,14 @@ function inRows(nodes: GraphNode[], within: number, top: number): { places: Plac
 }
 
 /** From the right side of one to the left side of the other, by way of where dagre leads it. */
-function straight(edge: GraphEdge, found: { points: Point[] } | undefined, places: ReadonlyMap<Id, Place>): Line[] {
+function straight(edge: GraphEdge, routed: { points: Point[] } | undefined, places: ReadonlyMap<Id, Place>): Line[] {
   const [from, to] = ends(edge);
   const [one, other] = [places.get(from), places.get(to)];
-  if (found === undefined || one === undefined || other === undefined) return [];
+  if (routed === undefined || one === undefined || other === undefined) return [];
   const start = { x: one.x + one.width / 2, y: one.y };
   const end = { x: other.x - other.width / 2, y: other.y };
   const isForward = end.x > start.x;
-  const points = isForward ? [start, ...found.points.slice(1, -1).filter((point) => point.x > start.x && point.x < end.x), end] : found.points;
+  const points = isForward ? [start, ...routed.points.slice(1, -1).filter((point) => point.x > start.x && point.x < end.x), end] : routed.points;
   const isDirected = edge.kind === "depends_on" || edge.kind === "after";
   return [{ edge, from, to, path: smooth(points), head: isDirected ? arrow(points, isForward) : "" }];
 }

@@ -31,15 +31,15 @@ function Entries({ graph, now }: { graph: Graph; now: (id: string) => GraphNode 
 }
 
 function byEnd(edges: readonly GraphEdge[]): ReadonlyMap<Id, GraphEdge[]> {
-  const found = new Map<Id, GraphEdge[]>();
+  const byNode = new Map<Id, GraphEdge[]>();
   for (const edge of edges) {
     for (const id of ends(edge)) {
-      const those = found.get(id);
-      if (those === undefined) found.set(id, [edge]);
+      const those = byNode.get(id);
+      if (those === undefined) byNode.set(id, [edge]);
       else those.push(edge);
     }
   }
-  return found;
+  return byNode;
 }
 
 function Entry({ node, edges }: { node: GraphNode; edges: readonly GraphEdge[] }) {
@@ -55,9 +55,9 @@ function Entry({ node, edges }: { node: GraphNode; edges: readonly GraphEdge[] }
       </p>
       {relations.length > 0 && (
         <ul>
-          {relations.map(([said, names]) => (
-            <li key={said}>
-              {said} {names.join(", ")}
+          {relations.map(([words, names]) => (
+            <li key={words}>
+              {words} {names.join(", ")}
             </li>
           ))}
         </ul>

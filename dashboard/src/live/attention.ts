@@ -34,11 +34,11 @@ const WEIGHT: Record<string, number> = { unhealthy: 0, offline: 1, degraded: 3, 
 
 export function attention(whole: Whole, now: number): Entry[] {
   const workers = [...whole.workers.values()];
-  const found = [...workers.flatMap((worker) => ofWorker(worker, whole, now)), ...whole.reasons.filter(({ worker, severity }) => worker === "" && severity !== "healthy").map(ofWhole)];
-  const dead = workers.filter((worker) => worker.dead_letters > 0 && !found.some((entry) => entry.worker === worker.name));
+  const entries = [...workers.flatMap((worker) => ofWorker(worker, whole, now)), ...whole.reasons.filter(({ worker, severity }) => worker === "" && severity !== "healthy").map(ofWhole)];
+  const dead = workers.filter((worker) => worker.dead_letters > 0 && !entries.some((entry) => entry.worker === worker.name));
   const letters = workers.reduce((sum, worker) => sum + worker.dead_letters, 0);
-  if (dead.length > 0 && !found.some((entry) => entry.key === "dead_letters")) found.push(ofLetters(dead, letters));
-  return found.sort((one, other) => weight(one) - weight(other));
+  if (dead.length > 0 && !entries.some((entry) => entry.key === "dead_letters")) entries.push(ofLetters(dead, letters));
+  return entries.sort((one, other) => weight(one) - weight(other));
 }
 
 /** What is only said. */
@@ -74,18 +74,18 @@ function ofWorker(worker: WorkerStatus, whole: Whole, now: number): Entry[] {
 
 function helpsFor(worker: WorkerStatus, whole: Whole): Help[] {
   const { name } = worker;
-  const found: Help[] = [];
+  const entries: Help[] = [];
   for (const { fact } of worker.reasons) {
-    if (fact === "disabled") found.push({ kind: "enable", worker: name });
-    else if (fact === "no_success") found.push({ kind: "trigger", worker: name });
-    else if (fact === "offline") found.push({ kind: "fleet" });
-    else if (fact === "backlog") found.push({ kind: "waiting", worker: name });
-    else if (fact === "breaker") found.push({ kind: "reset", worker: name });
-    else if (fact === "stuck" || fact === "zombie") found.push(...stuck(worker, whole));
+    if (fact === "disabled") entries.push({ kind: "enable", worker: name });
+    else if (fact === "no_success") entries.push({ kind: "trigger", worker: name });
+    else if (fact === "offline") entries.push({ kind: "fleet" });
+    else if (fact === "backlog") entries.push({ kind: "waiting", worker: name });
+    else if (fact === "breaker") entries.push({ kind: "reset", worker: name });
+    else if (fact === "stuck" || fact === "zombie") entries.push(...stuck(worker, whole));
   }
-  if (worker.dead_letters > 0) found.push({ kind: "letters", worker: name, count: worker.dead_letters });
-  if (found.length === 0) found.push({ kind: "worker", worker: name });
-  return found;
+  if (worker.dead_letters > 0) entries.push({ kind: "letters", worker: name, count: worker.dead_letters });
+  if (entries.length === 0) entries.push({ kind: "worker", worker: name });
+  return entries;
 }
 
 function stuck(worker: WorkerStatus, whole: Whole): Help[] {

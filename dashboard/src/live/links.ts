@@ -5,14 +5,14 @@ export type Piece = { kind: "text" | "worker" | "node"; text: string } | { kind:
 const RUN = /(?<=(?:\bruns? |\blast: )(?:#\d+, )*)#\d+\b/g;
 
 export function pieces(text: string, subject = "", kind = ""): Piece[] {
-  const found: Piece[] = [];
+  const parts: Piece[] = [];
   let rest = text;
   const at = kind === "worker" || kind === "node" ? place(text, subject) : -1;
   if (at >= 0) {
-    found.push(...withRuns(text.slice(0, at)), { kind: kind as "worker" | "node", text: subject });
+    parts.push(...withRuns(text.slice(0, at)), { kind: kind as "worker" | "node", text: subject });
     rest = text.slice(at + subject.length);
   }
-  return [...found, ...withRuns(rest)];
+  return [...parts, ...withRuns(rest)];
 }
 
 /** Where *subject* stands in *text* as a word of its own. */
@@ -25,13 +25,13 @@ function place(text: string, subject: string): number {
 }
 
 function withRuns(text: string): Piece[] {
-  const found: Piece[] = [];
+  const parts: Piece[] = [];
   let after = 0;
   for (const match of text.matchAll(RUN)) {
-    if (match.index > after) found.push({ kind: "text", text: text.slice(after, match.index) });
-    found.push({ kind: "run", id: Number(match[0].slice(1)) });
+    if (match.index > after) parts.push({ kind: "text", text: text.slice(after, match.index) });
+    parts.push({ kind: "run", id: Number(match[0].slice(1)) });
     after = match.index + match[0].length;
   }
-  if (after < text.length) found.push({ kind: "text", text: text.slice(after) });
-  return found;
+  if (after < text.length) parts.push({ kind: "text", text: text.slice(after) });
+  return parts;
 }

@@ -9,9 +9,9 @@ export interface Whole extends Omit<SystemStatus, "workers"> {
   order: readonly string[]; // disabled first, then the worst
 }
 
-export function snapshot(said: SystemStatus): Whole {
-  const order = said.workers.map((worker) => worker.name);
-  return { ...said, workers: new Map(said.workers.map((worker) => [worker.name, worker])), order };
+export function snapshot(status: SystemStatus): Whole {
+  const order = status.workers.map((worker) => worker.name);
+  return { ...status, workers: new Map(status.workers.map((worker) => [worker.name, worker])), order };
 }
 
 /** Null while there is nothing to change. */

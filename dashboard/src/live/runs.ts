@@ -35,9 +35,9 @@ export function fits(run: Run, asked: RunQuery): boolean {
 }
 
 /** What the stream told: known runs change, and new ones that fit are added. */
-export function patched(list: RunList, told: readonly Run[], asked: RunQuery): RunList {
+export function patched(list: RunList, newRuns: readonly Run[], asked: RunQuery): RunList {
   const oldest = list.next ?? 0; // below it begins the next page, which is not read yet
-  const seen = told.filter((run) => list.runs.has(run.id) || (run.id >= oldest && fits(run, asked)));
+  const seen = newRuns.filter((run) => list.runs.has(run.id) || (run.id >= oldest && fits(run, asked)));
   if (seen.length === 0) return list;
   const runs = new Map(list.runs);
   for (const run of seen) runs.set(run.id, run);

@@ -51,8 +51,8 @@ export function useStableRows<K>(wanted: readonly K[], busy: boolean, about: str
     asked.current = about;
     shown.current = wanted;
   }
-  const found = settle(shown.current, wanted, pointed || focused || busy);
-  shown.current = found.shown;
+  const settled = settle(shown.current, wanted, pointed || focused || busy);
+  shown.current = settled.shown;
   const show = useCallback(() => {
     shown.current = wanted;
     redraw((count) => count + 1);
@@ -66,5 +66,5 @@ export function useStableRows<K>(wanted: readonly K[], busy: boolean, about: str
       if (!table.contains(event.relatedTarget as Node | null)) setFocused(false);
     },
   };
-  return { ...found, show, touch };
+  return { ...settled, show, touch };
 }

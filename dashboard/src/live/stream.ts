@@ -80,8 +80,8 @@ function open(): void {
   const opened = new EventSource(address("events", { ...wanted.peek(), last_event_id: lastEvent }));
   source = opened;
   for (const name of names) {
-    opened.addEventListener(name, (told) => {
-      if (source === opened) receive(name, told as MessageEvent<string>);
+    opened.addEventListener(name, (message) => {
+      if (source === opened) receive(name, message as MessageEvent<string>);
     });
   }
   opened.onerror = () => {
@@ -100,9 +100,9 @@ function reopen(): void {
   if (mayStream.peek() && source === null) open();
 }
 
-function receive(name: Name, told: MessageEvent<string>): void {
-  if (told.lastEventId) lastEvent = told.lastEventId;
-  const data: unknown = JSON.parse(told.data);
+function receive(name: Name, message: MessageEvent<string>): void {
+  if (message.lastEventId) lastEvent = message.lastEventId;
+  const data: unknown = JSON.parse(message.data);
   queue.push({ name, data });
   if (name === "hello" || name === "bye") flush();
   else if (!flushing) flushing = window.setTimeout(flush, FLUSH_MS);
@@ -111,11 +111,11 @@ function receive(name: Name, told: MessageEvent<string>): void {
 function flush(): void {
   clearTimeout(flushing);
   flushing = 0;
-  const told = queue;
+  const taken = queue;
   queue = [];
   batch(() => {
     for (const name of names) {
-      const frames = told.filter((each) => each.name === name).map((each) => each.data);
+      const frames = taken.filter((each) => each.name === name).map((each) => each.data);
       if (frames.length > 0) deliver(name, frames);
     }
   });

@@ -11,7 +11,7 @@ import { refine, route } from "../nav";
 import { Empty, Fresh, Head, Loading, RunLink, Trouble, WorkerLink } from "../components/bits";
 import { Search } from "../components/filters";
 import { Glyph, type GlyphName } from "../components/glyph";
-import { Said } from "../components/said";
+import { LinkedText } from "../components/linkedText";
 import type { Tone } from "../components/status";
 import { Ago, At } from "../components/time";
 
@@ -137,10 +137,10 @@ export function Activity() {
 async function page(worker: string, by: string, cursor: number | null, signal?: AbortSignal): Promise<Page> {
   if (by !== "people") return get<Page>("activity", { worker, by, cursor, limit: PAGE }, signal);
   const { acts, next } = await get<Acts>("audit", { worker, cursor, limit: PAGE }, signal);
-  return { events: acts.map(told), next };
+  return { events: acts.map(eventOf), next };
 }
 
-function told({ id, sealed, ...act }: Act): StoredEvent {
+function eventOf({ id, sealed, ...act }: Act): StoredEvent {
   return { number: id, event: { type: "audit", ...act } };
 }
 
@@ -161,7 +161,7 @@ function Row({ it: { event, number } }: { it: StoredEvent }) {
         <span class={`status plain-word ${tone}`} title={event.text}>
           <Glyph name={glyph} />{" "}
           <span class="word clip">
-            <Said text={event.text} />
+            <LinkedText text={event.text} />
           </span>
         </span>
       </th>

@@ -108,11 +108,11 @@ function OpenGroups({ about, filter, chosen, choose, changed, changes }: { about
   useEffect(() => {
     if (changes > 0) again();
   }, [changes]);
-  useFrames("run", (told) => {
-    if (told.some((run) => run.status === "dead" || run.replay_of !== null)) again();
+  useFrames("run", (frames) => {
+    if (frames.some((run) => run.status === "dead" || run.replay_of !== null)) again();
   });
-  useFrames("event", (told) => {
-    if (told.some((event) => event.type === "audit")) again();
+  useFrames("event", (frames) => {
+    if (frames.some((event) => event.type === "audit")) again();
   });
   if (data === null) return error ? <Trouble error={error} /> : <Loading />;
   const isFiltered = filter.worker !== null || filter.error !== null || filter.since !== null;

@@ -28,8 +28,8 @@ export function Log({ run, isOver }: { run: number; isOver: boolean }) {
     );
     return () => gone.abort();
   }, [run, looked]);
-  useFrames("log", (told) => {
-    const mine = told.filter((line) => line.run === run);
+  useFrames("log", (newLines) => {
+    const mine = newLines.filter((line) => line.run === run);
     if (mine.length > 0) setLines((before) => merged(before, mine));
   });
   useLayoutEffect(() => {
@@ -77,11 +77,11 @@ export function Log({ run, isOver }: { run: number; isOver: boolean }) {
   );
 }
 
-async function readAll(run: number, signal: AbortSignal, found: (lines: readonly LogLine[]) => void): Promise<void> {
+async function readAll(run: number, signal: AbortSignal, onLines: (lines: readonly LogLine[]) => void): Promise<void> {
   let after = { fence: 0, number: 0 };
   for (;;) {
     const { lines } = await get<Page>(`runs/${run}/log`, after, signal);
-    found(lines);
+    onLines(lines);
     const last = lines.at(-1);
     if (last === undefined || lines.length < 1000) return;
     after = { fence: last.fence, number: last.number };

@@ -166,7 +166,7 @@ function RunningNow({ running }: { running: readonly RunningRun[] }) {
           <Glyph name="play" size={12} />
           <WorkerLink name={run.worker} />
           <RunLink id={run.run} />
-          <span class="grow">{run.zombie ? <Badge status="zombie" /> : run.progress && <Progress said={{ ...run.progress, message: "" }} />}</span>
+          <span class="grow">{run.zombie ? <Badge status="zombie" /> : run.progress && <Progress progress={{ ...run.progress, message: "" }} />}</span>
           <span class="number muted">
             <Since at={run.since} />
           </span>

@@ -14,18 +14,18 @@ const MINUTES = 60;
 
 export function Pace() {
   const { data, error } = useQuery("minutes", (signal) => get<Minutes>("minutes", undefined, signal));
-  const [told, setTold] = useState<ReadonlyMap<number, Minute>>(new Map());
-  useEffect(() => setTold(new Map()), [data]);
+  const [counts, setCounts] = useState<ReadonlyMap<number, Minute>>(new Map());
+  useEffect(() => setCounts(new Map()), [data]);
   useFrames("run", (runs) => {
     if (data === null) return;
     const ended = runs.filter((run) => run.finished_at !== null && run.finished_at > data.at);
-    if (ended.length > 0) setTold((before) => tally(before, ended, now.peek(), MINUTES));
+    if (ended.length > 0) setCounts((before) => tally(before, ended, now.peek(), MINUTES));
   });
   const minute = Math.floor(now.value / 60_000);
   const minutes = useMemo(() => {
     const counted = (data?.minutes ?? []).map((each) => ({ ...each, at: Date.parse(each.at) }));
-    return window(counted, told, minute * 60_000, MINUTES);
-  }, [data, told, minute]);
+    return window(counted, counts, minute * 60_000, MINUTES);
+  }, [data, counts, minute]);
   if (data === null) return error ? <Trouble error={error} /> : <Loading />;
   return (
     <>

@@ -19,8 +19,8 @@ import { Log } from "./log";
 
 export function RunPage({ id }: { id: string }) {
   const asked = useQuery(id, (signal) => getAsWritten<PageOfRun>(`runs/${encodeURIComponent(id)}`, ["payload", "result"], signal));
-  useFrames("run", (told) => {
-    const mine = told.findLast((run) => String(run.id) === id);
+  useFrames("run", (runs) => {
+    const mine = runs.findLast((run) => String(run.id) === id);
     if (mine === undefined) return;
     asked.change((page) => ({ ...page, run: { ...mine, payload: page.run.payload, result: page.run.result, error: mine.error && { ...mine.error, traceback: page.run.error?.traceback ?? "" } } }));
     asked.again();
@@ -64,7 +64,7 @@ export function RunPage({ id }: { id: string }) {
         </p>
       )}
       {page.why && <Why why={page.why} />}
-      {run.status === "running" && run.progress && <Progress said={run.progress} />}
+      {run.status === "running" && run.progress && <Progress progress={run.progress} />}
       <Section title="Attempts">
         <Attempts page={page} />
       </Section>
@@ -249,14 +249,14 @@ function Bars({ spans }: { spans: readonly Span[] }) {
   const to = Math.max(...spans.map((span) => span.to), from + 1);
   const at = (ms: number) => `${((ms - from) / (to - from)) * 100}%`;
   return (
-    <div class="attempts" role="img" aria-label={spans.map(said).join(", ")}>
+    <div class="attempts" role="img" aria-label={spans.map(spanText).join(", ")}>
       <div class="attempt-track">
         {spans.map((span) => (
           <span
             key={`${span.kind}-${span.from}`}
             class={`span ${span.kind}`}
             style={{ left: `min(${at(span.from)}, 100% - 3px)`, width: at(from + span.to - span.from) }}
-            title={said(span)}
+            title={spanText(span)}
           />
         ))}
       </div>
@@ -271,7 +271,7 @@ function Bars({ spans }: { spans: readonly Span[] }) {
   );
 }
 
-function said({ kind, number, from, to }: Span): string {
+function spanText({ kind, number, from, to }: Span): string {
   return `${number ? `attempt ${number} ` : ""}${kind} ${duration((to - from) / 1000)}`;
 }
 

@@ -103,7 +103,7 @@ function useRuns(asked: RunQuery, about: string) {
   const looked = epoch.value;
   const shown = useRef(state);
   shown.current = state;
-  const told = useRef<Run[]>([]); // since the last question: an answer may be older
+  const newRuns = useRef<Run[]>([]); // since the last question: an answer may be older
   const ask = (cursor: number | null, limit: number, signal?: AbortSignal) => {
     const { worker, status, key, error, since } = latest.current;
     return get<Page>("runs", { worker, status, key, error, since, cursor, limit }, signal);
@@ -111,10 +111,10 @@ function useRuns(asked: RunQuery, about: string) {
   useEffect(() => {
     const gone = new AbortController();
     setState((before) => ({ about, list: before.about === about ? before.list : NONE, error: "", reading: true }));
-    told.current = [];
+    newRuns.current = [];
     renewed(shown.current.about === about ? shown.current.list : NONE, (cursor, limit) => ask(cursor, limit, gone.signal)).then(
       (list) => {
-        if (!gone.signal.aborted) setState({ about, list: patched(list, told.current, latest.current), error: "", reading: false });
+        if (!gone.signal.aborted) setState({ about, list: patched(list, newRuns.current, latest.current), error: "", reading: false });
       },
       (error: unknown) => {
         if (!gone.signal.aborted) setState((before) => ({ ...before, error: sentence(error), reading: false }));
@@ -123,8 +123,8 @@ function useRuns(asked: RunQuery, about: string) {
     return () => gone.abort();
   }, [about, looked]);
   useFrames("run", (runs) => {
-    told.current.push(...runs);
-    if (!shown.current.reading) told.current = [];
+    newRuns.current.push(...runs);
+    if (!shown.current.reading) newRuns.current = [];
     setState((before) => (before.about === about ? { ...before, list: patched(before.list, runs, latest.current) } : before));
   });
   const more = () => {

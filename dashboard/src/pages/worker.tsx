@@ -32,8 +32,8 @@ export function WorkerPage({ name }: { name: string }) {
   useFrames("event", (events) => {
     if (events.some((event) => DECLARES.has(event.type))) asked.again();
   });
-  useFrames("run", (told) => {
-    const mine = told.filter((run) => run.worker === name);
+  useFrames("run", (newRuns) => {
+    const mine = newRuns.filter((run) => run.worker === name);
     if (mine.length > 0) asked.change((page) => ({ ...page, runs: newest(page.runs, mine) }));
   });
   const page = asked.data;
@@ -80,9 +80,9 @@ export function WorkerPage({ name }: { name: string }) {
 }
 
 /** The newest ones, with what the stream told. */
-function newest(runs: readonly Run[], told: readonly Run[]): Run[] {
+function newest(runs: readonly Run[], newRuns: readonly Run[]): Run[] {
   const by = new Map(runs.map((run) => [run.id, run]));
-  for (const run of told) by.set(run.id, run);
+  for (const run of newRuns) by.set(run.id, run);
   return [...by.values()].sort((one, other) => other.id - one.id).slice(0, Math.max(RUNS, runs.length));
 }
 
@@ -182,8 +182,8 @@ function Condition({ it, page }: { it: WorkerStatus; page: PageOfWorker }) {
 function NextInstants({ it, page }: { it: WorkerStatus; page: PageOfWorker }) {
   if (!it.enabled) return <p class="quiet-line">Disabled: no new runs start.</p>;
   if (page.next.length === 0) {
-    const said = it.mode === "continuous" ? `Continuously, ${duration(page.definition.pause_s)} pause.` : page.definition.after.length > 0 ? `After each success of ${page.definition.after.join(" or ")}.` : "Runs only when triggered.";
-    return <p class="quiet-line">{said}</p>;
+    const text = it.mode === "continuous" ? `Continuously, ${duration(page.definition.pause_s)} pause.` : page.definition.after.length > 0 ? `After each success of ${page.definition.after.join(" or ")}.` : "Runs only when triggered.";
+    return <p class="quiet-line">{text}</p>;
   }
   return (
     <ol class="instants">
@@ -247,10 +247,10 @@ function Relations({ page }: { page: PageOfWorker }) {
     ["tags", it.tags.length > 0 && it.tags.join(", ")],
     ["on nodes", page.nodes.length > 0 ? page.nodes.join(", ") : "no live node"],
   ];
-  const said = rows.filter(([, what]) => what);
+  const present = rows.filter(([, what]) => what);
   return (
     <Details>
-      {said.map(([name, what]) => (
+      {present.map(([name, what]) => (
         <Detail key={name} name={name}>
           {what}
         </Detail>
@@ -260,11 +260,11 @@ function Relations({ page }: { page: PageOfWorker }) {
 }
 
 function Edge({ name, more = [] }: { name: string; more?: readonly (string | false)[] }) {
-  const said = more.filter(Boolean).join(", ");
+  const text = more.filter(Boolean).join(", ");
   return (
     <span class="edge">
       <WorkerLink name={name} />
-      {said && <span class="muted"> {said}</span>}
+      {text && <span class="muted"> {text}</span>}
     </span>
   );
 }

@@ -22,9 +22,9 @@ export function ahead(window: Window): number {
 /** At most *most* of them, at round times of that zone. */
 export function ticks(from: number, to: number, most: number, offsetMs: number): number[] {
   const step = STEPS.find((each) => (to - from) / each <= most) ?? DAY * Math.ceil((to - from) / DAY / Math.max(1, most));
-  const found: number[] = [];
-  for (let at = Math.ceil((from + offsetMs) / step) * step - offsetMs; at <= to; at += step) found.push(at);
-  return found;
+  const instants: number[] = [];
+  for (let at = Math.ceil((from + offsetMs) / step) * step - offsetMs; at <= to; at += step) instants.push(at);
+  return instants;
 }
 
 export interface Scale {

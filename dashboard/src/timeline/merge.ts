@@ -5,26 +5,26 @@
 import type { Run, Timeline, TimelineRow } from "../api/schema";
 
 /** Runs that ended before *since* are let go; the others stand where they stood, new ones behind them. */
-export function merged(said: Timeline, told: readonly Run[], since: number, most: number): Timeline {
+export function merged(timeline: Timeline, newRuns: readonly Run[], since: number, most: number): Timeline {
   const fresh = new Map<string, Map<number, Run>>();
-  for (const run of told) {
+  for (const run of newRuns) {
     const those = fresh.get(run.worker) ?? new Map<number, Run>();
     fresh.set(run.worker, those.set(run.id, run));
   }
-  if (fresh.size === 0) return said;
-  const rows = said.rows.map((row) => withRuns(row, fresh.get(row.worker), since));
-  const known = new Set(said.rows.map((row) => row.worker));
+  if (fresh.size === 0) return timeline;
+  const rows = timeline.rows.map((row) => withRuns(row, fresh.get(row.worker), since));
+  const known = new Set(timeline.rows.map((row) => row.worker));
   for (const [worker, runs] of fresh) if (!known.has(worker)) rows.push({ worker, runs: [...runs.values()], planned: [] });
-  return bounded({ ...said, rows }, most);
+  return bounded({ ...timeline, rows }, most);
 }
 
-function bounded(said: Timeline, most: number): Timeline {
-  const count = said.rows.reduce((sum, row) => sum + row.runs.length, 0);
-  if (count <= most) return said;
-  const ends = said.rows.flatMap((row) => row.runs.map((run) => run.finished_at ?? "")).filter((end) => end !== "");
+function bounded(timeline: Timeline, most: number): Timeline {
+  const count = timeline.rows.reduce((sum, row) => sum + row.runs.length, 0);
+  if (count <= most) return timeline;
+  const ends = timeline.rows.flatMap((row) => row.runs.map((run) => run.finished_at ?? "")).filter((end) => end !== "");
   const first = ends.sort()[count - most + Math.floor(most / 10)] ?? ends.at(-1) ?? ""; // a tenth more, or each frame would sort all
-  const rows = said.rows.map((row) => ({ ...row, runs: row.runs.filter((run) => run.finished_at === null || run.finished_at > first) }));
-  return { ...said, rows, complete: false };
+  const rows = timeline.rows.map((row) => ({ ...row, runs: row.runs.filter((run) => run.finished_at === null || run.finished_at > first) }));
+  return { ...timeline, rows, complete: false };
 }
 
 function withRuns(row: TimelineRow, fresh: ReadonlyMap<number, Run> | undefined, since: number): TimelineRow {

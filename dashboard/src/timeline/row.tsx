@@ -8,7 +8,7 @@ import { href } from "../routes";
 import { xOf, type Scale } from "./axis";
 import { Bar } from "./legend";
 import { lanes, ms, spans, type Span } from "./spans";
-import type { Told } from "./tip";
+import type { TipText } from "./tip";
 import { facts } from "./words";
 
 export const ROW = 30;
@@ -20,7 +20,7 @@ interface Shown {
   parts: Span[];
 }
 
-export function Row({ row, scale, tell }: { row: TimelineRow; scale: Scale; tell: (told: Told | null) => void }) {
+export function Row({ row, scale, tell }: { row: TimelineRow; scale: Scale; tell: (tip: TipText | null) => void }) {
   const shown = useMemo(() => inWindow(row.runs, scale), [row.runs, scale]);
   const lane = useMemo(() => lanes(shown.map((each) => each.parts), MOST_LANES), [shown]);
   const [stop, setStop] = useState<number | null>(null);
@@ -38,21 +38,21 @@ export function Row({ row, scale, tell }: { row: TimelineRow; scale: Scale; tell
         <Bar key={at} kind="planned" x={xOf(scale, at)} y={PADDING} width={0} height={ROW - 2 * PADDING} />
       ))}
       {shown.map(({ run, parts }, index) => {
-        const said = facts(run, parts, utc.value);
-        const told = (event: Event) => tell({ at: (event.currentTarget as Element).getBoundingClientRect(), title: `${run.worker} #${run.id}`, facts: said });
+        const lines = facts(run, parts, utc.value);
+        const show = (event: Event) => tell({ at: (event.currentTarget as Element).getBoundingClientRect(), title: `${run.worker} #${run.id}`, facts: lines });
         return (
           <a
             key={run.id}
             href={href("runs", run.id)}
-            aria-label={`Run ${run.id}: ${said.join(", ")}`}
+            aria-label={`Run ${run.id}: ${lines.join(", ")}`}
             tabIndex={run.id === tabbed ? 0 : -1}
             onKeyDown={(event) => step(event)}
             onFocus={(event) => {
               setStop(run.id);
-              told(event);
+              show(event);
             }}
             onBlur={() => tell(null)}
-            onPointerEnter={told}
+            onPointerEnter={show}
             onPointerLeave={() => tell(null)}
           >
             {parts.map((part) => (

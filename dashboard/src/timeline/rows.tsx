@@ -10,7 +10,7 @@ import { now, utc } from "../components/time";
 import { WorkerLink } from "../components/bits";
 import { ahead, ticks, WINDOWS, xOf, type Scale, type Window } from "./axis";
 import { Row, ROW } from "./row";
-import { Tip, type Told } from "./tip";
+import { Tip, type TipText } from "./tip";
 
 const BEYOND = 6; // rows drawn above and below what is in sight
 const TICK_WIDTH = 84;
@@ -20,7 +20,7 @@ export function Rows({ rows, window }: { rows: readonly TimelineRow[]; window: W
   const track = useRef<HTMLDivElement>(null);
   const [width, setWidth] = useState(0);
   const [seen, setSeen] = useState({ top: 0, height: 800 });
-  const told = useSignal<Told | null>(null);
+  const tip = useSignal<TipText | null>(null);
 
   useLayoutEffect(() => {
     const it = box.current;
@@ -63,12 +63,12 @@ export function Rows({ rows, window }: { rows: readonly TimelineRow[]; window: W
               <span class="timeline-name">
                 <WorkerLink name={row.worker} />
               </span>
-              {width > 0 && <Row row={row} scale={scale} tell={(it) => (told.value = it)} />}
+              {width > 0 && <Row row={row} scale={scale} tell={(it) => (tip.value = it)} />}
             </div>
           ))}
         </div>
       </div>
-      <Tip told={told} />
+      <Tip tip={tip} />
     </div>
   );
 }

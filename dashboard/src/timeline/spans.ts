@@ -15,33 +15,33 @@ export interface Span {
 }
 
 export function spans(run: Run, now: number): Span[] {
-  const found: Span[] = [];
+  const bars: Span[] = [];
   let free = firstDue(run); // since when nothing happens
   const pause = (until: number, kind: Kind) => {
-    if (until > free) found.push({ kind, from: free, to: until });
+    if (until > free) bars.push({ kind, from: free, to: until });
     free = Math.max(free, until);
   };
   for (const attempt of run.attempts) {
     const [from, to] = [ms(attempt.started_at), ms(attempt.ended_at)];
     pause(from, attempt.number === 1 ? "waiting" : "back-off");
-    found.push({ kind: attempt.cause === null ? "succeeded" : "failed", from, to, number: attempt.number });
+    bars.push({ kind: attempt.cause === null ? "succeeded" : "failed", from, to, number: attempt.number });
     free = Math.max(from, to);
   }
   if (run.claim !== null) {
     const from = ms(run.claim.at);
     pause(from, run.attempts.length === 0 ? "waiting" : "back-off");
-    found.push({ kind: "running", from, to: Math.max(from, now), number: run.attempt });
+    bars.push({ kind: "running", from, to: Math.max(from, now), number: run.attempt });
   } else if (run.status === "pending" && run.attempts.length > 0) {
     pause(Math.max(ms(run.due_at), now), "back-off");
   } else if (run.status === "pending") {
     pause(now, "waiting");
-    if (found.length === 0) found.push({ kind: "planned", from: free, to: free });
+    if (bars.length === 0) bars.push({ kind: "planned", from: free, to: free });
   } else if (run.attempts.length === 0 && run.finished_at !== null) {
     const end = ms(run.finished_at);
     pause(end, "waiting");
-    found.push({ kind: "ended", from: end, to: end });
+    bars.push({ kind: "ended", from: end, to: end });
   }
-  return found;
+  return bars;
 }
 
 /** Retries move `due_at`: then it is when the run came to be. */

@@ -5,7 +5,7 @@
 
 import { useMemo } from "preact/hooks";
 import { get } from "../api/client";
-import type { Timeline as Said, TimelineRow } from "../api/schema";
+import type { Timeline as TimelineData, TimelineRow } from "../api/schema";
 import { useQuery } from "../live/useQuery";
 import { useFrames } from "../live/hooks";
 import { whole } from "../live/whole";
@@ -30,9 +30,9 @@ export function Timeline() {
   const asked = useQuery(`timeline ${window} ${worker}`, (signal) => {
     const at = now.peek();
     const asks = { since: iso(at - ms), until: iso(at + ahead(window)), worker, limit: LIMIT };
-    return get<Said>("timeline", asks, signal);
+    return get<TimelineData>("timeline", asks, signal);
   });
-  useFrames("run", (runs) => asked.change((said) => merged(said, worker ? runs.filter((run) => run.worker === worker) : runs, now.peek() - ms, LIMIT)));
+  useFrames("run", (runs) => asked.change((timeline) => merged(timeline, worker ? runs.filter((run) => run.worker === worker) : runs, now.peek() - ms, LIMIT)));
   const isOld = asked.data !== null && now.value - Date.parse(asked.data.now) > ahead(window) / 2;
   if (isOld) asked.again(); // for what is planned by now
 
@@ -45,7 +45,7 @@ export function Timeline() {
       ) : asked.data === null ? (
         <Loading />
       ) : (
-        <Shown said={asked.data} window={window} isTable={isTable} />
+        <Shown timeline={asked.data} window={window} isTable={isTable} />
       )}
     </div>
   );
@@ -83,8 +83,8 @@ function Choice({ window, worker, isTable }: { window: Window; worker: string; i
   );
 }
 
-function Shown({ said, window, isTable }: { said: Said; window: Window; isTable: boolean }) {
-  const rows = useMemo<TimelineRow[]>(() => [...said.rows].sort((one, other) => (one.worker < other.worker ? -1 : 1)), [said]);
+function Shown({ timeline, window, isTable }: { timeline: TimelineData; window: Window; isTable: boolean }) {
+  const rows = useMemo<TimelineRow[]>(() => [...timeline.rows].sort((one, other) => (one.worker < other.worker ? -1 : 1)), [timeline]);
   if (rows.length === 0) {
     return (
       <Empty title={`No runs in the last ${WINDOWS[window].word}, and none planned`} code={`shiftboss trigger NAME`}>
@@ -94,7 +94,7 @@ function Shown({ said, window, isTable }: { said: Said; window: Window; isTable:
   }
   return (
     <>
-      {!said.complete && <p class="timeline-note">Too many runs to draw: older ones are left out. Choose a shorter time or one worker.</p>}
+      {!timeline.complete && <p class="timeline-note">Too many runs to draw: older ones are left out. Choose a shorter time or one worker.</p>}
       {isTable ? <Table rows={rows} /> : <Rows rows={rows} window={window} />}
     </>
   );

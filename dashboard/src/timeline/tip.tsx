@@ -2,7 +2,7 @@
 
 import type { Signal } from "@preact/signals";
 
-export interface Told {
+export interface TipText {
   at: DOMRect;
   title: string;
   facts: readonly string[];
@@ -10,8 +10,8 @@ export interface Told {
 
 const WIDTH = 288;
 
-export function Tip({ told }: { told: Signal<Told | null> }) {
-  const it = told.value;
+export function Tip({ tip }: { tip: Signal<TipText | null> }) {
+  const it = tip.value;
   if (it === null) return null;
   const left = Math.max(8, Math.min(innerWidth - WIDTH - 8, it.at.left + it.at.width / 2 - WIDTH / 2));
   const isBelow = it.at.bottom < innerHeight - 180;

@@ -4,7 +4,7 @@ import { href } from "../routes";
 import { pieces } from "../live/links";
 import { RunLink, WorkerLink } from "./bits";
 
-export function Said({ text, subject = "", kind = "" }: { text: string; subject?: string; kind?: string }) {
+export function LinkedText({ text, subject = "", kind = "" }: { text: string; subject?: string; kind?: string }) {
   return (
     <>
       {pieces(text, subject, kind).map((piece, at) => {
