@@ -42,6 +42,7 @@ from shiftboss.core.room import room_of
 from shiftboss.core.schedule import Cron, Every
 from shiftboss.core.settle import settle
 from shiftboss.core.snapshot import Change, Snapshot
+from shiftboss.core.subject import Subject
 from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.value import replace
 from shiftboss.core.waitlists import Waitlists
@@ -185,13 +186,25 @@ class World(Snapshot):
 
     # deciding
 
-    def decide(self, now: datetime = NOON, *, node: str = "n1", live: Iterable[str] | None = None) -> Decision:
+    def decide(
+        self,
+        now: datetime = NOON,
+        *,
+        node: str = "n1",
+        live: Iterable[str] | None = None,
+        waitlists: Waitlists | None = None,
+    ) -> Decision:
         """What *node* would start now."""
         me = self.nodes[node]
         nodes = frozenset(self.nodes if live is None else live)
-        self.waitlists = Waitlists()
         room, lanes = room_of(self, me), list(self.workers)
-        return decide(self, now, node=me, room=room, lanes=lanes, live=nodes, waitlists=self.waitlists)
+        return decide(self, now, node=me, room=room, lanes=lanes, live=nodes, waitlists=waitlists)
+
+    def filed(self, lane: str, now: datetime = NOON) -> set[Subject]:
+        """What *lane* waits for once the node has decided."""
+        waitlists = Waitlists()
+        self.decide(now, waitlists=waitlists)
+        return waitlists.places(lane)
 
     def start(self, now: datetime = NOON, *, node: str = "n1") -> list[int]:
         """Start what may start, until nothing more does; the ids in order."""

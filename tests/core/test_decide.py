@@ -42,7 +42,7 @@ class TestGranting:
 
         assert starts(decision) == [3]
         assert decision.holds == {2: (NoSlot(node="host:n1", slots=1, executor="thread"),)}
-        assert world.waitlists.places("a") == {SLOT}
+        assert world.filed("a") == {SLOT}
 
     def test_slots_of_an_executor_are_counted_within_a_walk(self):
         workers = [a_worker("a", executor="thread")]

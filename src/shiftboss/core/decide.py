@@ -85,7 +85,6 @@ def decide(
     of other lanes that lack nothing but to be alone on this node (C8).  Only lists in the partitions *held* are asked
     (None: all).  *load* is called before a lane of a list is entered, with all the lanes that this needs.
     """
-    waitlists = Waitlists() if waitlists is None else waitlists
     walk = Walk(
         snapshot,
         now,
@@ -168,6 +167,10 @@ class Walk:
                 if queue is not None and _go_on_behind(self.decision.holds.get(run.id, ())):
                     self._advance(number, queue)
                 continue
+            if self._lacks_only_a_slot(run):
+                self._lists.file(run.worker, position, self._key(SLOT, run, run.priority))
+                self.decision.unreached.add(run.id)
+                continue
             self._asked.add(run.id)
             if self._reserving:  # a lane that comes up late may bring a run that ranks before some of them
                 self.view.reserving = [other for rank_of_other, other in self._reserving if rank_of_other < position]
@@ -176,6 +179,13 @@ class Walk:
             if queue is not None and _go_on_behind(answer.holds):
                 self._advance(number, queue)
             yield answer
+
+    def _lacks_only_a_slot(self, run: Run) -> bool:
+        """Whether no slot is free for *run*, and nobody has to know more of it: it is related to no other worker."""
+        if self._within is not None or not self.here.room.is_short or run.worker in self.snapshot.relations.members:
+            return False
+        executor = self.snapshot.workers[run.worker].definition.executor
+        return not is_isolated(run) and not self.here.room.has(SlotClass.of(executor, run.priority))
 
     def file_the_rest(self) -> None:
         """The runs that the walk did not reach lack a slot; nothing else is known about them."""
@@ -218,14 +228,15 @@ class Walk:
         if name in self._lists.reserving:
             self._lists.reserving.discard(name)
             self._reserved.add(name)
+        only = lane.only
+        if only is not None:
+            self._push(NO_QUEUE, only, None)
+            return
         before = len(self._heap)
         for number in range(QUEUES):
             self._advance(number, lane.heads(number))
         for run in beside_heads(self.snapshot, self.now, name):
-            if run.due_at > self.now:
-                self.decision.look(name, run.due_at)
-            else:
-                heappush(self._heap, (rank(run, self._priority(run)), NO_QUEUE, run, None))
+            self._push(NO_QUEUE, run, None)
         if len(self._heap) == before:
             self._end_reservation(name)
 
@@ -238,8 +249,10 @@ class Walk:
 
     def _advance(self, number: int, queue: Iterator[Run]) -> None:
         run = next(queue, None)
-        if run is None:
-            return
+        if run is not None:
+            self._push(number, run, queue)
+
+    def _push(self, number: int, run: Run, queue: Iterator[Run] | None) -> None:
         if run.due_at > self.now:
             self.decision.look(run.worker, run.due_at)
         else:

@@ -126,6 +126,11 @@ class Lane:
         return len(self._runs)
 
     @property
+    def only(self) -> Run | None:
+        """Its run, if it has exactly one."""
+        return next(iter(self._runs.values())) if len(self._runs) == 1 and self.is_whole else None
+
+    @property
     def is_whole(self) -> bool:
         return False not in self.whole
 

@@ -46,6 +46,11 @@ class Room:
                 executors[kind] -= 1
         return cls(node.slots, node.slots - len(running), node.slots - kept - low, executors, node.shed)
 
+    @property
+    def is_short(self) -> bool:
+        """Whether no slot of some kind is free."""
+        return self.free_below_high <= 0 or self.shed is not Shed.NOTHING or 0 in self.executors.values()
+
     def has(self, slots: SlotClass) -> bool:
         """Whether a slot of that kind is free, and given away."""
         if self.free <= 0 or self.executors.get(slots.executor, 1) <= 0 or self.shed.holds_back(slots.priority):

@@ -76,6 +76,7 @@ class Snapshot:
         self.dirty: set[str] = set()  # workers that changed since the cycle last asked
         self.freed: set[str] = set()  # workers of which something ended: what they took may be free for others
         self.freed_breakers: set[str] = set()  # breakers that changed
+        self.declared = 0  # how often a declaration of a worker or a resource has changed
 
     # what rules ask
 
@@ -184,7 +185,9 @@ class Snapshot:
         if change.resources:
             self.resources.update(change.resources)
             self.dirty.update(self.workers)
-        self.size_declarations.update(change.size_declarations)
+        if change.size_declarations:
+            self.size_declarations.update(change.size_declarations)
+            self.declared += 1
         for node in change.nodes:
             self.nodes[node.id] = node
         for node_id in change.gone_nodes:
@@ -254,6 +257,8 @@ class Snapshot:
     def put_worker(self, state: WorkerState) -> bool:
         """Keep a worker's new state.  True if its declaration is new: the relations have to be derived again."""
         old = self.workers.get(state.name)
+        if old is None or old.declarations is not state.declarations:
+            self.declared += 1
         self.workers[state.name] = state
         self.dirty.add(state.name)
         self.freed.add(state.name)

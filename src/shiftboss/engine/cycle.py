@@ -48,6 +48,7 @@ log = get_logger("shiftboss.engine")
 ARRIVALS_BACK_OFF_S = 1.0  # after a failure: by then something may have changed, and everything else goes on meanwhile
 MAX_ARRIVALS = 1000  # triggers from callers' own transactions that are taken in one transaction of ours
 MAX_EXPIRED = 1000  # runs that expire in one cycle; the rest in the next
+MANY_LANES = 500  # that have changed: some of them may start, so a look without a lock would be in vain
 LOOK_GAP_S = 0.050  # between two looks at the partitions that a busy node's turns do not hold
 
 
@@ -219,6 +220,8 @@ class Cycle:
         if not self.snapshot.dirty and not self.session.changed_elsewhere() and not self._more_may_start():
             return turn
         self._look_after_s = self.clock.elapsed_s() + LOOK_GAP_S
+        if len(self.snapshot.dirty) > MANY_LANES:
+            return self._write_turn((), None)
         with self.session.read() as reader:
             turn.claims_read = self.cache.refresh(reader)
             self._arrivals_wait = self._may_pick_up(reader)

@@ -56,6 +56,7 @@ class Declaring:
         self._is_dead = is_dead
         self._remembered: dict[tuple[str, str], Declaration] = {}
         self._looked_at: dict[tuple[str, str], Declarations] = {}
+        self._seen: tuple[object, ...] | None = None  # when nothing of this node was out of force
         self._again_at_s = float("-inf")
 
     def joins(self, node: Node, answer: Answer) -> Mutation:
@@ -72,8 +73,12 @@ class Declaring:
 
     def owed(self, snapshot: Snapshot, node: Node) -> Owed:
         """What the node has to declare again now, according to the snapshot."""
+        seen = (snapshot, snapshot.declared, node.declares, node.resources)
+        if seen == self._seen:  # with many workers it is much to look through each second
+            return NOTHING_OWED
         self._remember(snapshot, node)
         other = not_holding(snapshot, node)
+        self._seen = None if other else seen
         if not other or self._clock.monotonic_s() < self._again_at_s:
             return NOTHING_OWED
         return owed(snapshot, other, node=node, live=self._live(snapshot))

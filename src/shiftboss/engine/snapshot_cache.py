@@ -104,6 +104,7 @@ class SnapshotCache:
             snapshot.dirty.update(snapshot.workers)
         if delta.size_declarations is not None:
             snapshot.size_declarations = dict(delta.size_declarations)
+            snapshot.declared += 1
         if delta.nodes is not None:
             snapshot.nodes = {node.id: node for node in delta.nodes}
         if delta.claimed is not None:

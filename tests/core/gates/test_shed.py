@@ -46,7 +46,7 @@ def test_what_is_shed_is_held_with_the_reason():
     decision = world.decide()
 
     assert decision.holds == {1: (IsShed(node="host:n1", reason="lag", priority=Priority.LOW),)}
-    assert world.waitlists.places("a") == {SLOT}
+    assert world.filed("a") == {SLOT}
 
 
 def test_what_a_critical_run_waits_for_is_not_shed():

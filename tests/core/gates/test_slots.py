@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from builders import (
     a_node,
     a_run,
@@ -42,7 +43,7 @@ def test_a_run_waits_for_a_slot_of_its_executor():
     decision = world.decide()
 
     assert decision.holds == {2: (NoSlot(node="host:n1", slots=1, executor="thread"),)}
-    assert world.waitlists.places("a") == {SLOT}
+    assert world.filed("a") == {SLOT}
 
 
 def test_of_five_slots_one_is_kept_for_high_and_critical():
@@ -52,14 +53,15 @@ def test_of_five_slots_one_is_kept_for_high_and_critical():
     decision = world.decide()
 
     assert starts(decision) == [6]
-    assert world.waitlists.places("a") == {SLOT}
+    assert world.filed("a") == {SLOT}
 
 
-def test_who_lacks_more_than_a_slot_does_not_wait_for_one():
-    """A free slot alone would change nothing for it."""
+@pytest.mark.parametrize(
+    ("slots", "held", "waits_for"), [(1, ["concurrency", "slots"], {SLOT}), (2, ["concurrency"], set())]
+)
+def test_who_lacks_more_than_a_slot_is_asked_about_the_rest_when_one_is_free(slots, held, waits_for):
     workers = [a_worker("a", executor="thread", concurrency=1)]
-    world = a_snapshot(a_run(status=RUNNING), a_run(), workers=workers, nodes=[a_node(executors={"thread": 1})])
-    decision = world.decide()
+    world = a_snapshot(a_run(status=RUNNING), a_run(), workers=workers, nodes=[a_node(executors={"thread": slots})])
 
-    assert gates(decision, 2) == ["concurrency", "slots"]
-    assert world.waitlists.places("a") == set()
+    assert gates(world.decide(), 2) == held
+    assert world.filed("a") == waits_for
