@@ -233,6 +233,30 @@ def explained() -> list[str]:
     return re.findall(r"^\| \*\*(.+?)\*\* \|", glossary, re.MULTILINE)
 
 
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ('raise E(f"{x!r} is no list; give one")', [(1, "is no", "is not a …")]),
+        ('log.warning(\n    "the store is away; it is tried again")', [(2, "tried again", "retrying")]),
+        ('say("Its body still runs, which is a mistake of ours")', [(1, "mistake of ours", "a bug in shiftboss")]),
+        ('"""It is tried again for ever."""\ndef f():\n    """It is no list."""', []),
+        ('say("there is no list; it is no longer here; null is no reason; recommended")', []),
+        ('GONE = "SELECT at FROM instants"', []),
+    ],
+)
+def test_a_phrase_that_was_given_up_is_noticed(source, expected):
+    assert [each for each in words.phrases(source) if each[1] != "its body"] == expected
+
+
+def test_no_message_has_a_phrase_that_was_given_up():
+    """CONTRIBUTING: messages are plain English, with one word for each thing."""
+    messages = (file for file in sorted(PACKAGE.rglob("*.py")) if "testing" not in file.parts)
+    used = {str(file.relative_to(PACKAGE)): list(words.phrases(file.read_text())) for file in messages}
+
+    assert {file: found for file, found in used.items() if found} == {}
+    assert len(used) > 250
+
+
 def test_every_word_of_the_glossary_is_used_by_the_code():
     entries = explained()
     code = "\n".join(text for path, text in texts() if path.startswith("src/")).lower()

@@ -55,6 +55,33 @@ PLAIN = set(
     watchdog word words work writer written wrong
     """.split()  # noqa: SIM905  # a hundred and seventy words, and no quotes between them
 )
+PHRASES = {  # in messages: idioms of no one, and words that the glossary does not have, with what to write
+    r"(?<!there )is no(?! longer| reason)": "is not a …",
+    r"(?<!there )are no(?! longer)": "are not …",
+    r"tried again": "retrying",
+    r"mistakes? of ours|statement of ours": "a bug in shiftboss",
+    r"for ever": "forever, or unlimited",
+    r"anew": "again",
+    r"exclude each other": "cannot be combined",
+    r"cannot be had": "cannot be read, or met",
+    r"mend(?:ed)?": "correct",
+    r"cut short": "interrupted",
+    r"(?:stands|stood) still": "frozen",
+    r"holds? back|held back": "held",
+    r"put back|put in place": "restored",
+    r"given back|gave back": "returned",
+    r"bodies|its body|body (?:still runs|goes on)": "the function",
+    r"permits of": "concurrency slots of",
+    r"(?:an|no|next|these) instants?": "time",
+    r"occurrences? of": "scheduled run",
+    r"that fit|fit (?:a|this) filter": "match",
+    r"dead in a row|in a row died": "consecutive failures",
+    r"lets? nothing run": "allows no run",
+    r"waited for by|needed by": "required by",
+    r"all the same": "nevertheless",
+    r"as well": "too",
+    r"said once": "Logged once",
+}
 PACKAGES = "app|cli|core|demo|engine|executors|observe|ports|stores|testing|web"
 PARTICIPLES = {"found", "said", "told"}  # as names of locals and parameters
 
@@ -63,6 +90,8 @@ _NAMES = re.compile(rf"(?<!\w)(?:{'|'.join(NAMES)})(?!\w)")
 _PART_OF_NAME = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 _INNER_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")  # of `ringBell`, in the dashboard
 _COMMENT_OR_TEXT = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:[^\"\\\n]|\\.)*\"", re.DOTALL)  # of TypeScript
+_PHRASES = {re.compile(rf"\b(?:{phrase})(?![a-z])", re.IGNORECASE): instead for phrase, instead in PHRASES.items()}
+_SQL = re.compile(r"^\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH|CREATE)\b")
 _PATH = re.compile(rf"(?<![\w./*-])(?:{PACKAGES})(?:/[a-z_]+)+\.py(?!\w)")
 
 
@@ -83,6 +112,18 @@ def is_explained(word: str, entries: Iterable[str]) -> bool:
     terms = {term for entry in entries for term in re.split("[ -]", entry)}
     begins = {term for term in terms if len(term) >= 4 and word.startswith(term)}
     return word in terms or bool(begins) or any(len(term) >= 5 and word.startswith(term[:5]) for term in terms)
+
+
+def phrases(source: str) -> Iterator[tuple[int, str, str]]:
+    """Line, phrase and what to write instead, for each string of *source* but docstrings and SQL."""
+    tree = ast.parse(source)
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or id(node) in docstrings:
+            continue
+        for phrase, instead in _PHRASES.items():
+            if (use := phrase.search(node.value)) and not _SQL.search(node.value):
+                yield node.lineno, use[0].lower(), instead
 
 
 def participles(source: str) -> Iterator[tuple[int, str]]:

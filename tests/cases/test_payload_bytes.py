@@ -278,14 +278,14 @@ async def test_a_number_that_json_can_write_and_nobody_can_keep_is_refused(url):
     ("sent", "said"),
     [
         (b"[1, 2]", "a list"),
-        (b'"text"', "a text"),
+        (b'"text"', "a string"),
         (b"7", "a number"),
         (b"", "is empty"),
         (b'\xef\xbb\xbf{"to": 1}', "byte order mark"),
         ('{"to": 1}'.encode("utf-16"), "UTF-16"),
-        (b'{"to": NaN}', "no JSON"),
-        (b'{"to": 1} {}', "no JSON"),
-        (b'{"to": "\\ud800"}', "no JSON"),
+        (b'{"to": NaN}', "not valid JSON"),
+        (b'{"to": 1} {}', "not valid JSON"),
+        (b'{"to": "\\ud800"}', "not valid JSON"),
     ],
 )
 async def test_what_is_no_object_of_json_is_refused(url, sent, said):

@@ -63,7 +63,7 @@ async def test_where_the_worker_is_not_declared_a_result_is_json_and_a_payload_m
         async with Orchestrator(url).client() as elsewhere:
             result = await asyncio.to_thread(elsewhere.sync.result, run.id, timeout=10)
             with pytest.raises(
-                WrongPayload, match=r"JSON would change .*Invoice at `\$\.invoice` to dict; declare the worker"
+                WrongPayload, match=r"JSON would change .*Invoice at `\$\.invoice` to dict; register the worker"
             ):
                 await elsewhere.trigger("thread", {"invoice": INVOICE})
             spelled = await elsewhere.trigger("thread", json.loads(run_payload(await run.info())))

@@ -73,7 +73,7 @@ def test_a_comment_and_a_mode_of_the_file_stay(cli, tmp_path, shop):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("new", "ada", "--role", "viewer"), "there twice"),
+        (("new", "ada", "--role", "viewer"), "listed twice"),
         (("new", "local", "--role", "viewer"), "cannot be the name of a token"),
         (("new", "a b", "--role", "viewer"), "cannot be the name of a token"),
         (("new", "x\neve admin user", "--role", "viewer"), "cannot be the name of a token"),

@@ -39,7 +39,7 @@ def test_a_payload_comes_from_a_file_or_stdin(cli, shop):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("{",), "is no JSON"),
+        (("{",), "is not valid JSON"),
         (("[1]",), "a payload is an object"),
         (("@gone.json",), "gone.json cannot be read"),
         (("ada",), "neither a JSON object nor key=value"),
@@ -137,12 +137,12 @@ def test_a_store_that_is_missing_is_made_where_that_is_asked_for(cli, shop):
     ("words", "code", "said"),
     [
         (("trigger", "send-mail", "to=x", "--key", ""), 2, "key='' is empty; give a text, or leave key= out"),
-        (("trigger", "send-mail", "to=x", "--key", "x" * 501), 2, "has 501 characters; allowed are 500"),
-        (("trigger", "send-mail", "to=x", "--in", "200000d"), 2, "is no usable duration"),
+        (("trigger", "send-mail", "to=x", "--key", "x" * 501), 2, "has 501 characters; the limit is 500"),
+        (("trigger", "send-mail", "to=x", "--in", "200000d"), 2, "is not a usable duration"),
         (("trigger", "send-mail", "to=x", "--at", "0001-01-01T00:00+14:00"), 2, "is not a time"),
-        (("disable", "send-mail", "--reason", "x" * 2001), 2, "has 2,001 characters; allowed are 2,000"),
+        (("disable", "send-mail", "--reason", "x" * 2001), 2, "has 2,001 characters; the limit is 2,000"),
         (("cancel", "0"), 4, "no run 0 is stored"),
-        (("prune", "--older-than", "99999999d", "--yes"), 2, "is no usable duration"),
+        (("prune", "--older-than", "99999999d", "--yes"), 2, "is not a usable duration"),
         (("next", "*/90 * * * *"), 2, 'for a fixed distance use every="90m"'),
         (("dead", "replay", "--all", "--rate", "1/999999999d"), 2, "rate='1/999999999d' cannot be kept"),
     ],

@@ -61,7 +61,7 @@ def test_it_reads_stdin_and_says_how_that_is_repeated(cli, shop):
     found = cli("trigger", "send-mail", "--from", "-", input=mails(*"abc") + "{\n")
 
     assert (found.code, found.out) == (2, "")
-    assert "line 4: worker 'send-mail': the payload is no JSON" in found.err
+    assert "line 4: worker 'send-mail': the payload is not valid JSON" in found.err
     assert "lines 1 to 3 are stored; to go on, repeat the command with --import stdin-" in found.err
     name = found.err.partition("--import ")[2].split()[0]
     mended = cli("trigger", "send-mail", "--from", "-", "--import", name, input=mails(*"abcd"))
@@ -163,7 +163,7 @@ def test_what_a_person_triggers_is_audited_once_for_each_batch(cli, shop):
         (("--from", "mails.jsonl", "--key", "a"), '"$key"'),
         (("--from", "mails.jsonl", "--wait"), "--wait"),
         (("--import", "x"), "--from"),
-        (("--from", "key.jsonl"), 'line 1: "$key" is not a text'),
+        (("--from", "key.jsonl"), 'line 1: "$key" is not a string'),
         (("--from", "long.jsonl"), "line 2 has more than"),
     ],
 )

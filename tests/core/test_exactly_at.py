@@ -174,7 +174,7 @@ def test_an_instant_of_a_class_of_its_own_becomes_a_plain_one():
     ("value", "remedy"),
     [
         ("2026-06-01", r"write at=datetime\.fromisoformat"),
-        (NOON.date(), "give the time of that day as well"),
+        (NOON.date(), "give the time of that day too"),
         (5, "give a datetime with a time zone"),
     ],
 )

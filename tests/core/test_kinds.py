@@ -71,11 +71,11 @@ class TestWholeNumbers:
         ids=lambda value: type(value).__name__,
     )
     def test_anything_else_is_refused_by_name(self, value):
-        with pytest.raises(ConfigurationError, match=r"^n=.* is no whole number; "):
+        with pytest.raises(ConfigurationError, match=r"^n=.* is not a whole number; "):
             whole()(value, name="n")
 
     def test_a_text_of_digits_is_shown_as_the_number(self):
-        with pytest.raises(ConfigurationError, match=r"n='3' is no whole number; write n=3, a number and not a text"):
+        with pytest.raises(ConfigurationError, match=r"n='3' is not a whole number; write n=3, a number, not a string"):
             whole()("3", name="n")
 
     @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ class TestDurations:
 
     @pytest.mark.parametrize("value", ["36700d", 1e18, 10**400, timedelta.max, "9" * 500, math.nan, -1, timedelta(-1)])
     def test_what_no_calendar_holds_is_refused(self, value):
-        with pytest.raises(ConfigurationError, match=r"^d=.* is no usable duration"):
+        with pytest.raises(ConfigurationError, match=r"^d=.* is not a usable duration"):
             kinds.duration(value, name="d")
 
     @pytest.mark.parametrize("value", [None, True, b"5s", [], date(2026, 1, 1), Unshowable()])
@@ -155,7 +155,7 @@ class TestTexts:
         assert (taken, type(taken)) == ("red", str)
 
     def test_a_number_is_refused_with_the_text_as_remedy(self):
-        with pytest.raises(ConfigurationError, match=r'^key=7 is no text; write key="7"$'):
+        with pytest.raises(ConfigurationError, match=r'^key=7 is not a string; write key="7"$'):
             text()(7, name="key")
 
     @pytest.mark.parametrize("value", [None, True, b"x", ["x"], {}, object(), Unshowable(), "", "  "])
@@ -171,7 +171,7 @@ class TestTexts:
     def test_no_remark_is_an_empty_one(self):
         assert kinds.remark(None, name="reason") == ""
         assert kinds.remark("", name="reason") == ""
-        with pytest.raises(ConfigurationError, match=r'reason=7 is no text; write reason="7"'):
+        with pytest.raises(ConfigurationError, match=r'reason=7 is not a string; write reason="7"'):
             kinds.remark(7, name="reason")
 
     @pytest.mark.parametrize("value", [Colour.RED, "red"])
@@ -210,11 +210,11 @@ class TestSeveral:
 
     @pytest.mark.parametrize("value", ["db", b"db", {"a": 1}, 7, None, True])
     def test_what_is_no_list_is_refused_with_the_list_as_remedy(self, value):
-        with pytest.raises(ConfigurationError, match=r"^tags=.* is no list; "):
+        with pytest.raises(ConfigurationError, match=r"^tags=.* is not a list; "):
             many(text())(value, name="tags")
 
     def test_an_entry_is_named(self):
-        with pytest.raises(ConfigurationError, match=r'^tags\[1\]=2 is no text; write tags\[1\]="2"'):
+        with pytest.raises(ConfigurationError, match=r'^tags\[1\]=2 is not a string; write tags\[1\]="2"'):
             many(text())(["a", 2], name="tags")
 
     def test_an_endless_one_ends(self):
@@ -251,7 +251,7 @@ class TestTables:
         table = Table(key=optional(text()))
 
         assert table.read({"key": None}, of="worker 'a'") == {"key": None}
-        with pytest.raises(ConfigurationError, match=r'^worker \'a\': key=7 is no text; write key="7"$'):
+        with pytest.raises(ConfigurationError, match=r'^worker \'a\': key=7 is not a string; write key="7"$'):
             table.read({"key": 7}, of="worker 'a'")
         with pytest.raises(ConfigurationError, match=r"^worker 'a': there is no option 'kye'; did you mean 'key'\?"):
             table.read({"kye": 7}, of="worker 'a'")

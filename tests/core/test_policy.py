@@ -64,7 +64,7 @@ class TestDurations:
 
     @pytest.mark.parametrize("value", [True, False])
     def test_a_truth_is_no_duration(self, value):
-        with pytest.raises(ConfigurationError, match=r"timeout=.* is no duration"):
+        with pytest.raises(ConfigurationError, match=r"timeout=.* is not a duration"):
             duration(value, name="timeout")
 
 

@@ -186,8 +186,8 @@ def test_an_instant_within_a_second_is_followed_by_the_next_whole_one():
         ("* * * *", "has 4 fields; write five"),
         ("0 0 * * * * 2026", "has 7 fields; write five"),
         ("", "has 0 fields; write five"),
-        ("@dayly", "is no nickname; did you mean '@daily'?"),
-        ("@reboot", "is no nickname; known: @annually, @daily"),
+        ("@dayly", "is not a known nickname; did you mean '@daily'?"),
+        ("@reboot", "is not a known nickname; known: @annually, @daily"),
         ("0 0 30 2 *", "never fires: no such day in these months"),
         ("0 0 31 4,6,9,11 *", "never fires"),
         ("0 0 */31 * 2#5", "never fires"),  # the fifth Tuesday is never the first of a month

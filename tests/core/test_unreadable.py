@@ -194,7 +194,7 @@ class TestDeclaration:
         assert world.workers["a"].unreadable is None
         assert world.records["a"].streak == 3
         assert [(row.table, row.id, row.note, row.leaves) for row in change.set_aside] == [
-            ("worker", "a", "declared anew", False)
+            ("worker", "a", "registered again", False)
         ]
         assert starts(world.decide()) == [1]
 

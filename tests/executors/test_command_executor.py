@@ -324,7 +324,7 @@ def test_a_file_that_is_no_program_is_fatal(bench):
     no_first_line = bench.run(command([script]))
 
     assert (not_executable.fatal, no_first_line.fatal) == (True, True)
-    assert "may not be executed" in not_executable.error.message
+    assert "cannot be executed" in not_executable.error.message
     assert "'#!' line" in no_first_line.error.message
 
 

@@ -211,7 +211,7 @@ def test_a_missing_file_whose_log_is_there_is_not_made_anew(path: Path, create: 
     path.unlink()
     path.with_name("log").rename(f"{path}-wal")
 
-    assert_refused(path, StoreDamaged, "is missing, but boss.db-wal is there", create=create)
+    assert_refused(path, StoreDamaged, "is missing, but boss.db-wal exists", create=create)
 
 
 @pytest.mark.parametrize("create", [True, False])

@@ -605,12 +605,12 @@ async def test_a_client_that_declares_nothing_takes_any_object(file_shop):
 @pytest.mark.parametrize(
     ("given", "detail"),
     [
-        ({"key": 7}, 'key=7 is no text; write key="7"'),
+        ({"key": 7}, 'key=7 is not a string; write key="7"'),
         ({"key": ""}, "key='' is empty; give a text, or leave key= out"),
         ({"key": "a\0b"}, "key='a\\x00b' has a NUL or half a surrogate pair"),
         ({"delay": "soon"}, "delay='soon' is not understood; write it like '90s'"),
-        ({"delay": -1}, "delay=-1 is no usable duration"),
-        ({"delay": True}, "delay=True is no duration"),
+        ({"delay": -1}, "delay=-1 is not a usable duration"),
+        ({"delay": True}, "delay=True is not a duration"),
         ({"priority": "urgent"}, "priority='urgent' is unknown; use low, normal, high or critical"),
         ({"priority": 2}, "priority=2 is unknown"),
         ({"force": 1}, "force=1 is neither True nor False"),
@@ -629,4 +629,4 @@ async def test_a_delay_may_be_a_text_and_no_reason_null(api):
     refused = await api.post("/workers/send/disable", 400, reason=7)
 
     assert cancelled["status"] == "cancelled"
-    assert refused["detail"] == 'reason=7 is no text; write reason="7"'
+    assert refused["detail"] == 'reason=7 is not a string; write reason="7"'

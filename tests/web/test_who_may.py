@@ -167,8 +167,8 @@ async def test_a_broken_file_changes_nothing_is_said_once_and_is_mended(file_sho
         ("ada admin sha256:12", "64 digits"),
         (f"local admin sha256:{'0' * 64}", "cannot be the name of a token"),
         (f"a/b admin sha256:{'0' * 64}", "cannot be the name of a token"),
-        ("ada admin user\nada viewer user", "there twice"),
-        (f"ada admin user\nada viewer sha256:{'0' * 64}", "there twice"),
+        ("ada admin user\nada viewer user", "listed twice"),
+        (f"ada admin user\nada viewer sha256:{'0' * 64}", "listed twice"),
     ],
 )
 def test_a_wrong_line_is_named(text, message):

@@ -160,7 +160,7 @@ export interface Bye {
   reason: string;
 }
 
-/** `expect`: how many fit; needed unless `dry_run`. */
+/** `expect`: how many match; required unless `dry_run`. */
 export interface CancelMany {
   filter: RunFilter;
   expect?: number | null;
@@ -206,7 +206,7 @@ export interface ClockStepped {
   step_s: number;
 }
 
-/** `expect`: how many fit; needed unless `dry_run`. */
+/** `expect`: how many match; required unless `dry_run`. */
 export interface CloseMany {
   filter: LetterChoice;
   expect?: number | null;
@@ -610,7 +610,7 @@ export interface Nodes {
   nodes: Array<NodeStatus>;
 }
 
-/** What was done about it, for the audit; null is no note. */
+/** What was done about it; recorded in the audit log. null: no note. */
 export interface NoteBody {
   note?: string | null;
 }
@@ -682,7 +682,7 @@ export interface Permitted {
   actions: Array<string>;
 }
 
-/** `worker` alone, or all that the node declares. */
+/** `worker`: only this one; null: all that the node declares. */
 export interface PreferBody {
   worker?: string | null;
 }
@@ -718,7 +718,7 @@ export interface Rate {
   per_s: number;
 }
 
-/** Why, for the audit; null is no reason. */
+/** Why; recorded in the audit log. null: no reason. */
 export interface Reason {
   reason?: string | null;
 }

@@ -86,7 +86,9 @@ class CurrentNode:
         if not is_client:
             process_end.must_have_threads()
         elif self._was_forked and boss.store_url.startswith("memory:"):
-            raise Forked("this process was forked, and a memory store is its parent's alone; use a file: sqlite:///…")
+            raise Forked(
+                "this process was forked, and only its parent can use the memory store; use a file: sqlite:///…"
+            )
         process_end.opens(self)
         parts: NodeParts | None = None
         try:

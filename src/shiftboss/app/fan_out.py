@@ -145,12 +145,12 @@ class FanOut:
         for item in self._given.items:
             if len(triggers) == MAX_TRIGGERS:
                 raise ConfigurationError(
-                    f"trigger_many takes at most {MAX_TRIGGERS:,} triggers at once; call it for each batch of them"
+                    f"trigger_many takes at most {MAX_TRIGGERS:,} triggers at once; call it once per batch"
                 )
             triggers.append(self._trigger(item))
             if self._bytes > MAX_BYTES:
                 raise ConfigurationError(
-                    f"the payloads of trigger_many may have {MAX_BYTES:,} bytes together, and the first "
+                    f"the payloads of trigger_many may have {MAX_BYTES:,} bytes together, but the first "
                     f"{len(triggers):,} have more; call it with fewer at once"
                 )
             if len(triggers) % SLICE == 0 or self._bytes > ends_at:

@@ -55,7 +55,7 @@ def read_options(worker: str, options: Mapping[str, Any]) -> dict[str, Any]:
     of = f"trigger of worker {worker!r}"
     given = TRIGGER.read(options, of=of)
     if given.get("at") is not None and given.get("delay") is not None:
-        raise ConfigurationError(f"{of}: at= and delay= exclude each other; drop one of them")
+        raise ConfigurationError(f"{of}: at= and delay= cannot be combined; drop one of them")
     return given
 
 
@@ -131,8 +131,8 @@ async def promised(boss: Operations, promise: Promise, *, timeout_s: float | Non
         left_s = pause_s if until_s is None else until_s - boss.clock.monotonic_s()
         if left_s <= 0:
             raise WaitTimeout(
-                f"no run of {promise.worker!r} with key {promise.key!r} is there: its transaction is not "
-                "committed, or no node has picked it up yet"
+                f"there is no run of {promise.worker!r} with key {promise.key!r} yet: its transaction is not "
+                "committed, or no node has picked it up"
             )
         await asyncio.sleep(min(pause_s, left_s))
         pause_s = min(MAX_PROMISE_POLL_S, pause_s * 1.5)

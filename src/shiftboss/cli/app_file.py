@@ -38,7 +38,7 @@ def load_app(spec: str) -> App:
     """The Orchestrator that *spec* names.  Raises ConfigurationError."""
     place, colon, attribute = spec.partition(":")
     if colon and not attribute:
-        raise ConfigurationError(f"app {spec!r} ends in a colon; write {place}:attr, or {place} alone")
+        raise ConfigurationError(f"app {spec!r} ends in a colon; write {place}:attr, or only {place}")
     module = _import_file(Path(place)) if _is_file(place) else _import_module(place)
     if attribute:
         return App(_attribute(module, attribute, place), spec)
@@ -56,7 +56,9 @@ def find_app() -> App:
                 return App(boss, f"{file}:{name}")
     there = [file for file in CONVENTIONAL if Path(file).is_file()]
     what_is_there = (
-        f"{', '.join(there)} here has no Orchestrator" if there else f"there is no {' or '.join(CONVENTIONAL)} here"
+        f"{', '.join(there)} here has no Orchestrator"
+        if there
+        else f"there is no {' or '.join(CONVENTIONAL)} in this folder"
     )
     raise ConfigurationError(f"which app?  {what_is_there}; {WAYS}")
 

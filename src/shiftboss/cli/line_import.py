@@ -123,7 +123,7 @@ def _without_key(text: bytes, number: int) -> tuple[bytes, str | None]:
     try:
         key = msgspec.json.decode(given, type=str)
     except msgspec.ValidationError:
-        raise click.UsageError(f'line {number:,}: "$key" is not a text; give a text, or leave it out.') from None
+        raise click.UsageError(f'line {number:,}: "$key" is not a string; give a string, or leave it out.') from None
     return msgspec.json.encode(members), key
 
 

@@ -76,7 +76,7 @@ def _checked(settings: Settings, commands: tuple[str, ...]) -> Settings:
     for word in settings.values:
         if word not in known:
             if word == "tool":
-                raise ConfigurationError(f"{settings.source}: keys stand at the top of it, without [tool.shiftboss]")
+                raise ConfigurationError(f"{settings.source}: its keys are at the top level, without [tool.shiftboss]")
             raise ConfigurationError(f"{settings.source} has no setting {word!r}; {did_you_mean(word, known)}")
     return settings
 

@@ -138,7 +138,7 @@ def _why_none(data: bytes, error: Exception) -> str:
             return sentence
     if b"\0" in data[:4]:
         return "is UTF-16 or UTF-32; write it in UTF-8"
-    return f"is no JSON: {error}" if data.strip() else "is empty"
+    return f"is not valid JSON: {error}" if data.strip() else "is empty"
 
 
 # ── names ────────────────────────────────────────────────────────────────────────────────────────────────────────

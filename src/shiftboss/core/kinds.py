@@ -99,7 +99,7 @@ def number(least: float, most: float, *, above: bool = False) -> Kind[float]:
     def read(value: Any, /, *, name: str) -> float:
         as_float = value if type(value) is float else _float(_plain(value))
         if as_float is None:
-            raise ConfigurationError(f"{name}={shown(value)} is no number; give one, like {max(least, 1.0):g}")
+            raise ConfigurationError(f"{name}={shown(value)} is not a number; give one, like {max(least, 1.0):g}")
         if not (least < as_float if above else least <= as_float) or not as_float <= most:
             low, high = ("above", "and at most") if above else ("from", "to")
             raise ConfigurationError(
@@ -137,11 +137,11 @@ def duration(value: Any, /, *, name: str) -> float:
                 seconds = _float(plain)
     if seconds is None:
         raise ConfigurationError(
-            f"{name}={shown(value)} is no duration; give seconds, a timedelta or a text like '90s'"
+            f"{name}={shown(value)} is not a duration; give seconds, a timedelta or a string like '90s'"
         )
     if not 0 <= seconds <= MAX_DURATION_S:
         raise ConfigurationError(
-            f"{name}={shown(value)} is no usable duration; it must be finite, not negative and at most 100 years"
+            f"{name}={shown(value)} is not a usable duration; it must be finite, not negative and at most 100 years"
         )
     return seconds
 
@@ -221,8 +221,8 @@ def instant(value: Any, /, *, name: str) -> datetime:
         if isinstance(value, str):
             remedy = f"write {name}=datetime.fromisoformat(…), with a time zone"
         elif isinstance(value, date):
-            remedy = f"give the time of that day as well: {name}=datetime(…, tzinfo=UTC)"
-        raise ConfigurationError(f"{name}={shown(value)} is no instant; {remedy}")
+            remedy = f"give the time of that day too: {name}=datetime(…, tzinfo=UTC)"
+        raise ConfigurationError(f"{name}={shown(value)} is not a time; {remedy}")
     try:
         if value.utcoffset() is None:
             raise ConfigurationError(f"{name}={shown(value)} needs a time zone; use datetime.now(UTC) + …")
@@ -239,7 +239,7 @@ def instant(value: Any, /, *, name: str) -> datetime:
 def run_id(value: Any, /, *, name: str) -> int:
     """The id of a run.  Raises UnknownRun for a number that no run can have."""
     if not isinstance(value, int) and isinstance(getattr(value, "id", None), int):
-        raise ConfigurationError(f"{name}={shown(value)} is no whole number; give the id of that run: run.id")
+        raise ConfigurationError(f"{name}={shown(value)} is not a whole number; give the id of that run: run.id")
     id_ = _whole(value, name=name)
     if not 0 < id_ < 1 << 63:
         raise UnknownRun(f"no run {shown(id_)} is stored; ids begin with 1, see `shiftboss runs`")
@@ -272,7 +272,7 @@ def many(kind: Kind[T], *, most: int = MAX_ITEMS) -> Kind[tuple[T, ...]]:
 def sizes_by_name(value: Any, /, *, name: str) -> dict[str, int]:
     """A mapping of names to whole numbers ≥ 1: permits, or sizes of resources."""
     if not isinstance(value, Mapping):
-        raise ConfigurationError(f"{name}={shown(value)} is no mapping; write {name}={{'warehouse': 1}}")
+        raise ConfigurationError(f"{name}={shown(value)} is not a mapping; write {name}={{'warehouse': 1}}")
     sizes = {}
     for given, permits in value.items():
         key = NAME_TEXT(given, name=f"a name in {name}")
@@ -333,9 +333,9 @@ def _is_number(plain: Any) -> bool:
 def _whole(value: Any, *, name: str, remedy: str = "give a whole number") -> int:
     plain = _plain(value)
     if isinstance(plain, str) and plain.strip().isdecimal():
-        remedy = f"write {name}={int(plain) if len(plain) < 20 else '…'}, a number and not a text"
+        remedy = f"write {name}={int(plain) if len(plain) < 20 else '…'}, a number, not a string"
     if not _is_number(plain):
-        raise ConfigurationError(f"{name}={shown(value)} is no whole number; {remedy}")
+        raise ConfigurationError(f"{name}={shown(value)} is not a whole number; {remedy}")
     try:
         if hasattr(type(plain), "__index__"):
             return operator.index(plain)
@@ -344,7 +344,7 @@ def _whole(value: Any, *, name: str, remedy: str = "give a whole number") -> int
             return integer
     except Exception:  # noqa: BLE001, S110  # endless, complex, or a number of the caller's own: refused below
         pass
-    raise ConfigurationError(f"{name}={shown(value)} is no whole number; {remedy}")
+    raise ConfigurationError(f"{name}={shown(value)} is not a whole number; {remedy}")
 
 
 def _float(plain: Any) -> float | None:
@@ -374,21 +374,21 @@ def _read_duration(written: str, *, name: str) -> float:
 def _text(value: Any, limit: int, *, name: str) -> str:
     plain = _plain(value)
     if not isinstance(plain, str):
-        remedy = "give a text"
+        remedy = "give a string"
         if _is_number(plain):
             remedy = f'write {name}="{shown(plain)}"'
         elif isinstance(plain, bytes):
             remedy = f"write {name}=….decode()"
-        raise ConfigurationError(f"{name}={shown(value)} is no text; {remedy}")
+        raise ConfigurationError(f"{name}={shown(value)} is not a string; {remedy}")
     plain_text = str.__str__(plain)  # a plain str: a subclass may not encode
     if len(plain_text) > limit:
         raise ConfigurationError(
-            f"{name}={shown(plain_text)} has {len(plain_text):,} characters; allowed are {limit:,}"
+            f"{name}={shown(plain_text)} has {len(plain_text):,} characters; the limit is {limit:,}"
         )
     if not is_storable(plain_text):
         raise ConfigurationError(
-            f"{name}={shown(plain_text)} has a NUL or half a surrogate pair, which not every store and terminal takes; "
-            "remove it"
+            f"{name}={shown(plain_text)} has a NUL or half a surrogate pair, which not every store and terminal "
+            "accepts; remove it"
         )
     return plain_text
 
@@ -397,7 +397,7 @@ def _items(value: Any, *, name: str, most: int) -> list[Any]:
     plain = _plain(value)
     if isinstance(plain, (str, bytes, Mapping)) or not isinstance(plain, Iterable):
         remedy = f"leave {name}= out" if plain is None else f"write {name}=[{shown(plain)}]"
-        raise ConfigurationError(f"{name}={shown(value)} is no list; {remedy}")
+        raise ConfigurationError(f"{name}={shown(value)} is not a list; {remedy}")
     items = []
     for item in plain:
         items.append(item)

@@ -196,7 +196,7 @@ def _declare(draft: Draft, definition: Definition, declarations: Declarations) -
 
 
 def _declared_anew(draft: Draft, row: Unreadable) -> SetAside:
-    return SetAside.of(row, at=draft.now, by="auto", note="declared anew", leaves=False)
+    return SetAside.of(row, at=draft.now, by="auto", note="registered again", leaves=False)
 
 
 def _first_run(draft: Draft, definition: Definition) -> None:

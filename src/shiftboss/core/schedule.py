@@ -425,7 +425,7 @@ def _pattern(expression: str) -> _Pattern:
     from cronsim import CronSim, CronSimError  # takes 3 ms to import, so only applications with cron do
 
     if expression.startswith("@") and expression.lower() not in NICKNAMES:
-        raise ConfigurationError(f"cron={expression!r} is no nickname; {did_you_mean(expression, NICKNAMES)}")
+        raise ConfigurationError(f"cron={expression!r} is not a known nickname; {did_you_mean(expression, NICKNAMES)}")
     fields = NICKNAMES.get(expression.lower(), expression).split()
     if len(fields) not in (5, 6):
         raise ConfigurationError(

@@ -301,7 +301,7 @@ def not_started(started: Command, error: Exception) -> Failed:
         where = "" if os.path.dirname(program) else " in its PATH"
         what = f"there is no program {program!r}{where}, or the interpreter that it names is missing; install it"
     elif number == errno.EACCES:
-        what = f"{program!r} may not be executed; check its permissions"
+        what = f"{program!r} cannot be executed; check its permissions"
     elif number == errno.ENOEXEC:
         what = f"{program!r} is not a program for this machine, or it is a script without a '#!' line"
     elif number == errno.E2BIG:

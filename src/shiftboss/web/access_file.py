@@ -126,7 +126,7 @@ def _take(words: list[str], tokens: dict[str, Token], users: dict[str, Role]) ->
     if word not in roles:
         raise ConfigurationError(f"{word[:50]!r} is not a role; {did_you_mean(word, roles)}")
     if name in tokens or name in users:
-        raise ConfigurationError(f"{name[:100]} is there twice")
+        raise ConfigurationError(f"{name[:100]} is listed twice")
     if known_by == "user":
         users[name] = roles[word]
         return

@@ -74,7 +74,7 @@ class Done(Value, frozen=True, omit_defaults=False):
 
 # ── the verbs ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-EXPECT = "`expect`: how many fit; needed unless `dry_run`."
+EXPECT = "`expect`: how many match; required unless `dry_run`."
 OWN = {  # parameters that mean something else for many: not a delay, but a pace
     **FIELDS,
     "delay": Field(
@@ -216,14 +216,16 @@ async def _all(ids: Sequence[int], body: Any, act: Callable[[int, int], Awaitabl
     """Do it to each, if there are as many as expected.  Raises Problem."""
     shown = tuple(ids[:MAX_SHOWN])
     if len(ids) > MAX:
-        raise Problem(409, "too-many", f"More than {MAX:,} fit this filter; narrow it.", at_least=MAX)
+        raise Problem(409, "too-many", f"More than {MAX:,} match this filter; narrow it.", at_least=MAX)
     if body.dry_run:
         return Done(len(ids), 0, dry_run=True, runs=shown, refused=())
     if body.expect is None:
-        raise Problem(400, "no-expect", "Say how many you expect to fit (`expect`); `dry_run` tells.", matched=len(ids))
+        raise Problem(
+            400, "no-expect", "Say how many you expect to match (`expect`); `dry_run` counts them.", matched=len(ids)
+        )
     if body.expect != len(ids):
         raise Problem(
-            409, "count-changed", f"{len(ids)} fit this filter and not {body.expect}; look again.", matched=len(ids)
+            409, "count-changed", f"{len(ids)} match this filter, not {body.expect}; check again.", matched=len(ids)
         )
     refused: list[Refusal] = []
     done = 0

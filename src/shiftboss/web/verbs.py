@@ -52,10 +52,10 @@ class Field(NamedTuple):
 
 
 FIELDS = {
-    "reason": Field(Note | None, None, "Why, for the audit; null is no reason."),
-    "note": Field(Note | None, None, "What was done about it, for the audit; null is no note."),
+    "reason": Field(Note | None, None, "Why; recorded in the audit log.  null: no reason."),
+    "note": Field(Note | None, None, "What was done about it; recorded in the audit log.  null: no note."),
     "delay": Field(Delay, 0.0, '`delay` in seconds or as "5m".'),
-    "worker": Field(Text | None, None, "`worker` alone, or all that the node declares."),
+    "worker": Field(Text | None, None, "`worker`: only this one; null: all that the node declares."),
 }
 SHARED: dict[tuple[str, ...], str] = {("reason",): "Reason", ("note",): "NoteBody"}
 

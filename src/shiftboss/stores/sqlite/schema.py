@@ -54,10 +54,10 @@ def is_there(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         if not path.parent.is_dir():
             raise StoreMissing(
-                f"{path} cannot be opened: there is no folder {path.parent}; make it, or name another file"
+                f"{path} cannot be opened: there is no folder {path.parent}; create it, or name another file"
             ) from None
         if path.is_symlink():
-            raise StoreMissing(f"{path} is a link to {path.readlink()}, which is not there; mend it") from None
+            raise StoreMissing(f"{path} is a link to {path.readlink()}, which does not exist; correct it") from None
         return False
     except (OSError, ValueError) as error:  # ValueError: the path contains a NUL
         raise ConfigurationError(f"{path} cannot be looked at: {error}; change that, or name another file") from error
@@ -72,8 +72,8 @@ def _check_missing(path: Path, *, create: bool) -> None:
     log = Path(f"{path}-wal")
     if log.exists() and log.stat().st_size > 0:
         raise StoreDamaged(
-            f"{path} is missing, but {log.name} is there and may hold its last commits.  Put the file back beside it; "
-            "to begin anew, move that one away first"
+            f"{path} is missing, but {log.name} exists and may have its last commits.  Put the file back beside it; "
+            "to start afresh, move that one away first"
         )
     if not create:
         raise StoreMissing(f"there is no store at {path}; start an application on it first, or name another file")
