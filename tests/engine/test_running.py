@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from worlds import World
+from worlds import Kept, World
 
 from shiftboss.context import Announcement, Context
 from shiftboss.core.model import MAX_LINES, Error, Failed, Interrupted, LogLine, Outcome, Succeeded, TimedOut
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition
-from shiftboss.engine.mutation import Mutation
+from shiftboss.engine.mutation import Mutation, cancel
 from shiftboss.engine.running import RunningAttempts
-from shiftboss.ports.executor import Launch
+from shiftboss.ports.executor import Launch, StopReason
 
 JOB = Definition(name="job", executor="hand")
 TIMED_OUT = TimedOut(Error(type="TimeoutError"))
@@ -27,6 +27,7 @@ class ByHand:
     def __init__(self):
         self.launches: list[Launch] = []
         self.contexts: list[Context] = []
+        self.stopped: list[tuple[int, int, StopReason]] = []
         self.left: dict[tuple[int, int], tuple[Outcome, float]] = {}
 
     def unended(self):
@@ -36,7 +37,7 @@ class ByHand:
         self.launches += launches
 
     def stop(self, run_id, fence, reason):
-        pass
+        self.stopped.append((run_id, fence, reason))
 
     def flush(self):
         for context in self.contexts:
@@ -417,3 +418,47 @@ def test_a_body_that_goes_on_after_its_timeout_is_noted_at_once(node):
 
     (run,) = node.world.cycle.snapshot.running.values()
     assert run.claim.zombie_since == node.clock.now()
+
+
+# ── claims that are gone, and claims that nothing here runs ──────────────────────────────────────────────────────
+
+
+def test_a_claim_of_ours_that_nothing_here_runs_is_handed_back_once(node):
+    """H5: it was committed, and the reply to its commit was lost."""
+    mutation, answer = node.world.trigger("job")
+    (start,) = node.world.turn(mutation).starts
+    node.running.look(node.world.cycle.snapshot, starting=[start])
+    assert node.put == [], "it is about to be started"
+    for _ in range(2):
+        node.running.look(node.world.cycle.snapshot)
+    (report,) = (mutation.report for mutation in node.put)
+
+    assert (report.run, report.fence) == (answer.value.id, start.run.claim.fence)
+    assert (report.outcome.began, node.hand.launches) == (False, [])
+
+
+def test_what_runs_here_by_its_claim_is_left_alone(node):
+    """C5"""
+    node.launch()
+    node.running.look(node.world.cycle.snapshot)
+
+    assert (node.hand.stopped, node.put) == ([], [])
+    assert len(node.running) == 1
+
+
+def test_who_lost_its_claim_is_told_and_who_is_cancelled_is_told_that(node):
+    """C5, T4: once each."""
+    lost, _ = node.launch()
+    cancelled, _ = node.launch()
+    node.world.turn(cancel(cancelled.run.id, by="ann", reason="", answer=Kept()))
+    snapshot = node.world.cycle.snapshot
+    snapshot.running[lost.run.id] = replace(
+        snapshot.running[lost.run.id], claim=replace(lost.run.claim, node="two", fence=99)
+    )
+    for _ in range(2):
+        node.running.look(snapshot)
+
+    assert node.hand.stopped == [
+        (lost.run.id, lost.run.claim.fence, StopReason.LEASE),
+        (cancelled.run.id, cancelled.run.claim.fence, StopReason.CANCEL),
+    ]
