@@ -228,6 +228,20 @@ class TestSeveral:
                 kinds.sizes_by_name(wrong, name="uses")
 
 
+class TestLargestNumbers:
+    """W9: up to the largest that every reader of JSON keeps."""
+
+    def test_the_largest_is_taken_and_the_next_is_not(self):
+        assert kinds.MAX_WHOLE == 2**53 - 1 == 9_007_199_254_740_991
+        assert kinds.whole()(2**53 - 1, name="max_due") == 2**53 - 1
+        with pytest.raises(ConfigurationError, match="max_due"):
+            kinds.whole()(2**53, name="max_due")
+
+    def test_what_is_no_size_says_how_one_is_written(self):
+        with pytest.raises(ConfigurationError, match="512MB"):
+            kinds.size([], name="max_memory")
+
+
 class TestRunIds:
     def test_a_number_that_no_run_has_is_an_unknown_run(self):
         for wrong in (0, -1, 2**63, 2**70):

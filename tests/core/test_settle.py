@@ -30,6 +30,7 @@ from shiftboss.core.model import (
     Cancelled,
     CancelRequest,
     Cause,
+    ClockMark,
     Error,
     Failed,
     Interrupted,
@@ -494,3 +495,13 @@ class TestCrashes:
         world = settled(crash(), at_most_once=True, retry=RetryPolicy(max_retries=3))
 
         assert world.ended[1].cause is Cause.LOST
+
+
+@pytest.mark.parametrize(("key", "set_us"), [("k", 60_000_000), (None, 0)])
+def test_a_success_with_a_key_keeps_how_far_the_clock_was_set_by_then(key, set_us):
+    """O4, O5: so its key is known for as long as it would have been."""
+    world = a_snapshot(a_run(status=RUNNING, key=key))
+    world.clock = ClockMark("boot-1", 0, 60_000_000)
+    world.settle(1, OK)
+
+    assert world.ended[1].clock_set_us == set_us

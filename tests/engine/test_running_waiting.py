@@ -39,8 +39,8 @@ class ByHand:
 
 
 class Node:
-    def __init__(self):
-        self.world = World(JOB, PAIR, WALL)
+    def __init__(self, job: Definition = JOB):
+        self.world = World(job, PAIR, WALL)
         self.clock = self.world.clock
         self.hand = ByHand()
         self.put: list[Mutation] = []
@@ -222,3 +222,79 @@ def test_a_cancelled_run_that_waits_never_begins(node):
     node.running._tell(node.running._launches[second.run.id], StopReason.CANCEL)
 
     assert [type(report[2]).__name__ for report in node.reports()] == ["Cancelled"]
+
+
+def test_the_body_of_an_older_claim_is_told_by_the_start_of_the_newer_one(node):
+    """C5: whether anybody has looked before or not."""
+    first = node.claimed("job")
+    node.start(first)
+    node.running.start(node.snapshot, [node.again(first)])
+
+    assert node.hand.said == [("start", *key(first)), ("lease", *key(first))]
+
+
+def test_a_run_never_begins_beside_itself_however_many_of_its_worker_may_run(node):
+    """C1"""
+    first = node.claimed("pair")
+    node.start(first)
+    second = node.again(first)
+    node.start(second)
+    assert ("start", *key(second)) not in node.hand.said
+    node.hand.launches[key(first)].report(Interrupted("lease"), 1.0)
+    node.running.release(node.snapshot)
+
+    assert node.hand.said[-1] == ("start", *key(second))
+
+
+def test_how_long_it_waits_at_most_is_said_and_asked_for(node, caplog):
+    """B7: the first of those that wait decides."""
+    node.clock.advance(100)
+    first, pair = node.claimed("job"), node.claimed("pair")
+    node.start(first, pair)
+    node.start(node.again(first))
+    node.clock.advance(2)
+    node.start(node.again(pair))
+
+    assert [" 5 s" in message for message in caplog.messages] == [True, True]
+    assert node.running.release_in_s == pytest.approx(3.0)
+    node.clock.advance(10)
+    assert node.running.release_in_s == 0.0
+
+
+def test_what_it_has_waited_is_no_part_of_the_time_until_its_deadline():
+    """T1: counted from its claim."""
+    node = Node(replace(JOB, timeout_s=None, deadline_s=20.0))
+    first = node.claimed("job")
+    node.start(first)
+    second = node.again(first)
+    node.start(second)
+    node.clock.advance(2)
+    node.hand.launches[key(first)].report(Interrupted("lease"), 1.0)
+    node.running.release(node.snapshot)
+
+    assert node.hand.launches[key(second)].timeout_s == pytest.approx(18.0)
+
+
+def test_what_is_given_back_says_why_and_that_it_took_no_time(node):
+    first = node.claimed("job")
+    node.start(first)
+    node.start(node.again(first))
+    node.running.give_back_held("the node was told to stop")
+    (report,) = (mutation.report for mutation in node.put)
+
+    assert (report.outcome, report.duration_s) == (Interrupted("the node was told to stop", began=False), 0.0)
+    assert node.running.release_in_s == float("inf")
+
+
+def test_of_an_attempt_whose_report_was_applied_nothing_is_kept(node):
+    """A node lives for months."""
+    first, refused = node.claimed("job"), node.claimed("pair")
+    node.start(first)
+    node.start(node.again(first))
+    node.running.refuse([refused])
+    node.running.give_back_held("")
+    node.hand.launches[key(first)].report(Interrupted("lease"), 1.0)
+    node.reports()
+
+    kept = ("_launches", "_older", "_orphans", "_held", "_lines", "_notes", "_told", "_raised", "_unentered", "_ended")
+    assert {name: getattr(node.running, name) for name in kept if getattr(node.running, name)} == {}
