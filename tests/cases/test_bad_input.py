@@ -106,7 +106,7 @@ async def test_who_asks_for_it_has_it_as_before_and_so_have_workers_that_run_by_
         while (await boss.status()).worker("hourly").enabled:
             await asyncio.sleep(0)
         status = await boss.status()
-        with pytest.raises(WorkerDisabled, match="died"):
+        with pytest.raises(WorkerDisabled, match="run #1 failed"):
             await hourly.trigger()
         await strict.trigger()  # accepted, and waits
         await boss.disable("strict", reason="by hand")

@@ -161,7 +161,7 @@ def test_a_memory_store_is_not_opened_anew_in_a_child(tmp_path: Path):
     told = in_a_fork(lambda: boss.sync.trigger("job"))
     boss.sync.stop()
 
-    assert told.startswith(f"{Forked.__name__}: this process was forked, and a memory store")
+    assert told.startswith(f"{Forked.__name__}: this process was forked, and only its parent can use the memory store")
 
 
 def test_a_fork_in_the_middle_of_a_transaction_waits_for_it(boss: Orchestrator):

@@ -40,7 +40,7 @@ def test_short_bodies_finish_and_long_ones_go_back_without_an_attempt(tmp_path):
     assert [(info.attempt, info.interruptions) for info in infos[2:5]] == [(0, 1)] * 3
     assert [info.attempts[-1].cause for info in infos[2:5]] == [Cause.INTERRUPTED] * 3
     assert [line for line in lines if line[0] == "start" and float(line[3]) > signalled_at] == []
-    assert "drained 2, interrupted 3 (requeued), waiting 6, lost 0" in fleet.said()
+    assert "drained 2, interrupted 3 (requeued), pending 6, lost 0" in fleet.said()
     assert took_s < 10
 
 

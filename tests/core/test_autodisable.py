@@ -65,6 +65,13 @@ class TestDisabling:
         )
         assert world.record("a").streak == 5
 
+    def test_a_single_run_is_no_row_of_runs(self):
+        workers = [a_worker("a", max_consecutive_failures=1)]
+        world = a_snapshot(a_run(status=RUNNING, id=7, attempt=4), workers=workers)
+        world.settle(7, FAILED)
+
+        assert world.workers["a"].disabled.reason == "run #7 failed: ValueError: boom"
+
     def test_the_event_names_the_workers_that_this_starves(self):
         workers = [a_worker("a"), a_worker("b", depends_on=["a"]), a_worker("c", after=("b",)), a_worker("d")]
         world = a_snapshot(a_run("a", RUNNING, attempt=4), workers=workers, records={"a": a_record(streak=4)})

@@ -33,7 +33,8 @@ def disable_automatically(draft: Draft, run: Run, streak: int, error: Error) -> 
     if state.disabled is not None:
         return
     probation_s = state.definition.probation_s
-    reason = f"{streak} runs failed in a row (last: #{run.id}): {error.type}: {error.message[:200]}"
+    failed = f"{streak} runs failed in a row (last: #{run.id})" if streak > 1 else f"run #{run.id} failed"
+    reason = f"{failed}: {error.type}: {error.message[:200]}"
     disabled = Disabled(
         by=AUTOMATIC,
         reason=reason,
