@@ -97,6 +97,12 @@ def test_a_worker_shows_its_settings_relations_and_last_runs(cli, shop):
         assert said in out
 
 
+def test_the_next_times_of_a_worker_are_in_the_zone_of_its_schedule(cli, shop):
+    out = cli("show", "cleanup").out
+
+    assert re.search(r"next +(\S+ )?02:30(:00)?, \S+ 02:30, \S+ 02:30 \(Europe/Berlin\), the first in \d+ ", out)
+
+
 def test_the_page_of_a_worker_as_json_has_the_whole_declaration(cli, shop):
     found = cli("show", "send-mail", "--json").json
 

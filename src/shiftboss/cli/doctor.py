@@ -354,9 +354,7 @@ def fleet(status: SystemStatus, *, is_dead: Callable[[str], bool]) -> Iterator[D
     yield from _health(status)
     letters = sum(worker.dead_letters for worker in status.workers)
     if letters:
-        yield Diagnosis(
-            Level.WARNING, "dead letters", f"{formatting.plural(letters, 'dead letter')} open", "shiftboss dead"
-        )
+        yield Diagnosis(Level.WARNING, "dead letters", formatting.plural(letters, "open dead letter"), "shiftboss dead")
 
 
 def _health(status: SystemStatus) -> Iterator[Diagnosis]:

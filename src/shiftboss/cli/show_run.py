@@ -95,9 +95,9 @@ def _facts(page: PageOfRun) -> list[tuple[str, str]]:
 
     priority = "" if run.priority.label == "normal" else f", priority {run.priority.label}"
     facts = [
-        ("from", _origin(run) + priority),
+        ("source", _origin(run) + priority),
         ("scheduled for", _instants(run)),
-        ("stored", when(run.created_at)),
+        ("created", when(run.created_at)),
         ("due", when(run.due_at) if run.status is Status.PENDING else ""),
         ("started", when(run.first_started_at)),
         ("running", _running(page)),

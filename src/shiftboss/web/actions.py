@@ -151,7 +151,7 @@ async def log_in(call: Call, body: LogIn) -> Response:
 
 
 async def log_out(call: Call, body: Nothing) -> Response:
-    """End this browser's session, on the server as well."""
+    """End this browser's session, also on the server."""
     response = Response(status_code=204)
     if isinstance(call.authenticator, WithTokens):
         access = call.authenticator.log_out(call.request, response)

@@ -53,7 +53,7 @@ class Runs(Value, frozen=True, omit_defaults=False):
 
 
 async def runs(call: Call, params: RunsAsked) -> Runs:
-    """Waiting, running and finished runs, newest first."""
+    """Pending, running and finished runs, newest first."""
     wanted = HistoryFilter(
         worker=params.worker,
         status=frozenset(params.status),

@@ -85,7 +85,7 @@ async def unreadable(call: Call) -> UnreadableRows:
 
 
 async def graph_(call: Call) -> Graph:
-    """Who waits for whom, who excludes whom, what they share; with health."""
+    """Dependencies, exclusions and shared resources of the workers, with their health."""
     return await call.ask(graph)
 
 
@@ -262,7 +262,7 @@ class SessionInfo(Value, frozen=True, omit_defaults=False):
 
 
 async def session(call: Call) -> SessionInfo:
-    """Who am I here, and what may I do?"""
+    """Who am I, and what may I do?"""
     access = call.access
     return SessionInfo(
         role=None if access is None else access.role.name.lower(),
