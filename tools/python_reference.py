@@ -47,7 +47,12 @@ GROUPS: dict[str, list[Any]] = {
     "Runs": [shiftboss.RunHandle, handle.PromisedRun, shiftboss.TriggerItem],
     "Without a loop": [sync.SyncFace],
     "In a body": [shiftboss.Context, shiftboss.Retry, shiftboss.Fatal, shiftboss.Idle],
-    "Asking for runs and dead letters": [shiftboss.AuditFilter, shiftboss.HistoryFilter, shiftboss.LetterFilter],
+    "Asking for runs, dead letters and workers": [
+        shiftboss.AuditFilter,
+        shiftboss.HistoryFilter,
+        shiftboss.LetterFilter,
+        shiftboss.WorkerFilter,
+    ],
     "What is answered": [
         shiftboss.Run,
         shiftboss.Status,
@@ -62,6 +67,7 @@ GROUPS: dict[str, list[Any]] = {
         model.LogLine,
         model.DeadLetter,
         status.SystemStatus,
+        status.Totals,
         status.WorkerStatus,
         status.RunningRun,
         status.NodeStatus,

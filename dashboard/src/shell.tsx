@@ -175,11 +175,9 @@ function Places({ current }: { current: string }) {
   const it = whole.value;
   const list = useRef<HTMLUListElement>(null);
   useEffect(() => list.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }), [current]);
-  const workers = it ? [...it.workers.values()] : [];
-  const dead = workers.reduce((sum, worker) => sum + worker.dead_letters, 0);
   const counts: Partial<Record<Name, readonly [number, string]>> = {
-    runs: [it?.running.length ?? 0, "running"],
-    dead: [dead, "open"],
+    runs: [it?.totals.running ?? 0, "running"],
+    dead: [it?.totals.dead_letters ?? 0, "open"],
   };
   const who = session.value;
   return (

@@ -3,7 +3,7 @@ import type { StatusChange, WorkerStatus } from "../src/api/schema";
 import { merge, type Whole } from "../src/live/merge";
 
 const worker = (name: string, running = 0) => ({ name, running }) as WorkerStatus;
-const change = (more: Partial<StatusChange>): StatusChange => ({ at: "", full: false, health: "healthy", reasons: [], nodes: [], running: [], workers: [], forgotten: [], order: null, store: "", ...more });
+const change = (more: Partial<StatusChange>): StatusChange => ({ at: "", full: false, health: "healthy", reasons: [], nodes: [], running: [], workers: [], forgotten: [], order: null, store: "", totals: {} as StatusChange["totals"], revision: 0, ...more });
 const full = change({ full: true, workers: [worker("a"), worker("b")], order: ["a", "b"] });
 
 describe("the status", () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Lasted, Run, WorkerStatus } from "../src/api/schema";
 import { attemptsOf } from "../src/charts/attempts";
 import { duration, rate, relative, shortType } from "../src/format";
-import { attention, remarks } from "../src/live/attention";
+import { attention, remarks, unshown } from "../src/live/attention";
 import { tally, window } from "../src/live/minutes";
 import { instantOf } from "../src/live/since";
 import type { Whole } from "../src/live/merge";
@@ -127,8 +127,9 @@ describe("a bar of the chart of run times", () => {
 describe("attention", () => {
   const well = { enabled: true, reasons: [], holds: [], dead_letters: 0, health: "healthy", last_error: null, breaker_until: null, next_due_at: null };
   const aWorker = (name: string, more: object) => ({ ...well, name, ...more }) as unknown as WorkerStatus;
+  const totals = (workers: WorkerStatus[]) => ({ dead_letters: workers.reduce((sum, worker) => sum + worker.dead_letters, 0), health: {} });
   const aWhole = (...workers: WorkerStatus[]) =>
-    ({ reasons: [], running: [{ run: 7, worker: "stuck", zombie: true }], workers: new Map(workers.map((worker) => [worker.name, worker])) }) as unknown as Whole;
+    ({ reasons: [], totals: totals(workers), running: [{ run: 7, worker: "stuck", zombie: true }], workers: new Map(workers.map((worker) => [worker.name, worker])) }) as unknown as Whole;
   const because = (fact: string) => ({ severity: "degraded", fact, text: fact, worker: "" });
 
   it("has nothing to say when all is well", () => {
@@ -158,6 +159,13 @@ describe("attention", () => {
 
     expect(attention(aWhole(late), 59_000)).toEqual([]);
     expect(attention(aWhole(late), 61_000)[0]?.holds).toEqual(holds);
+  });
+
+  it("counts those that were not sent", () => {
+    const sent = aWhole(aWorker("off", { health: "disabled", reasons: [because("disabled")] }), aWorker("b", {}));
+    const whole = { ...sent, totals: { ...sent.totals, health: { disabled: 300, degraded: 2, healthy: 9 } } } as Whole;
+
+    expect(unshown(whole)).toBe(301);
   });
 
   it("counts nothing that makes nothing worse, and says it apart", () => {

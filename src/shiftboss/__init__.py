@@ -26,7 +26,7 @@ from shiftboss.errors import (
     WrongResult,
 )
 from shiftboss.executors.command import command
-from shiftboss.ports.faces import AuditFilter, HistoryFilter, LetterFilter
+from shiftboss.ports.faces import AuditFilter, HistoryFilter, LetterFilter, WorkerFilter
 
 if TYPE_CHECKING:
     from shiftboss.engine.shutdown import ShutdownReport
@@ -63,6 +63,7 @@ __all__ = [
     "WaitTimeout",
     "Worker",
     "WorkerDisabled",
+    "WorkerFilter",
     "WrongPayload",
     "WrongResult",
     "command",

@@ -20,7 +20,7 @@ from shiftboss.core.kinds import shown
 from shiftboss.core.worker import Definition
 from shiftboss.errors import CallerError, ConfigurationError, WaitTimeout
 from shiftboss.executors.command import OPTIONS as COMMAND
-from shiftboss.ports.faces import HistoryFilter, LetterFilter
+from shiftboss.ports.faces import HistoryFilter, LetterFilter, WorkerFilter
 
 NEEDS_OTHERS = ("depends_on", "after", "blocks", "uses", "pool")  # judged at the start, with all declarations in sight
 OF_NO_STORE = ("authorize", "subscriber", "meter", "close")
@@ -237,7 +237,11 @@ async def test_an_operators_call_is_carried_out_or_refused(url):
             "runs": lambda value: boss.runs(value),
             "dead_letters": lambda value: boss.dead_letters(value),
         }
-        for kind, ask in ((HistoryFilter, boss.runs), (LetterFilter, boss.dead_letters)):
+        for kind, ask in (
+            (HistoryFilter, boss.runs),
+            (LetterFilter, boss.dead_letters),
+            (WorkerFilter, boss.status),
+        ):
             for field in kind._fields:
                 calls[f"{kind.__name__}.{field}"] = lambda value, k=kind, f=field, ask=ask: ask(k(**{f: value}))
         for name, call in calls.items():

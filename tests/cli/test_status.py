@@ -40,6 +40,23 @@ def test_a_worker_that_is_asked_for_is_judged_alone(cli, shop):
     assert found.json["disabled"]["reason"] == "moving house"
 
 
+def test_what_is_cut_says_so_for_people_and_for_scripts(cli, shop):
+    found, data = cli("status", "--limit", "2"), cli("status", "--limit", "2", "--json").json
+    whole = cli("status", "--json").json
+
+    assert columns(found.out, "WORKER")[0] == "report"
+    assert found.err == "and 4 more workers: show them with --all\n"
+    assert [each["name"] for each in data["workers"]] == [each["name"] for each in whole["workers"]][:2]
+    assert (data["next"] is None, whole["next"]) == (False, None)
+    assert data["totals"] == whole["totals"]
+    assert data["matching"] == whole["totals"]["workers"] == 6
+
+
+@pytest.mark.parametrize("more", [["report"], ["--all"], ["--watch"]])
+def test_a_limit_goes_with_the_whole_list_alone(cli, shop, more):
+    assert cli("status", "--limit", "2", *more).code == 2
+
+
 def test_an_unknown_worker_is_no_such_thing(cli, shop):
     found = cli("status", "reprot")
 
@@ -50,7 +67,8 @@ def test_an_unknown_worker_is_no_such_thing(cli, shop):
 def test_json_is_one_object_with_every_field_whatever_its_value(cli, shop):
     found = cli("status", "--json").json
 
-    assert set(found) == {"at", "health", "reasons", "nodes", "running", "workers", "store"}
+    fields = {"at", "health", "reasons", "nodes", "running", "workers", "store", "totals", "matching", "next"}
+    assert set(found) == fields
     worker = next(each for each in found["workers"] if each["name"] == "send-mail")
     assert worker["dead_letters"] == 2
     assert worker["latest"]["ok"] is False

@@ -77,6 +77,28 @@ async def test_workers_are_filtered_by_health_mode_and_part_of_the_name(api):
     assert [each["name"] for each in by_name["workers"]] == ["send"]
 
 
+async def test_a_status_is_read_page_by_page_and_says_how_many_there_are(api):
+    await api.post("/workers/pick/disable")
+
+    first = await api.get("/status", limit=2)
+    rest = await api.get("/status", limit=10, cursor=first["next"])
+    some = await api.get("/workers", mode=["scheduled", "continuous"], limit=1)
+
+    assert first["workers"][0]["name"] == "pick"
+    assert (len(first["workers"]), len(rest["workers"]), rest["next"]) == (2, 3, None)
+    assert {each["name"] for each in (*first["workers"], *rest["workers"])} == set(api.boss.definitions)
+    assert first["totals"] == rest["totals"] == some["totals"]
+    assert (first["totals"]["workers"], first["totals"]["health"]["disabled"]) == (5, 1)
+    assert (len(some["workers"]), some["matching"]) == (1, 2)
+    assert some["next"] is not None
+
+
+async def test_a_cursor_that_no_page_gave_is_refused(api):
+    found = await api.get("/status", 400, cursor="pick")
+
+    assert "cursor" in found["detail"]
+
+
 async def test_the_page_of_a_worker_says_why_it_waits_what_comes_and_how_it_is_set(api):
     found = await api.get("/workers/tidy", instants=3)
 

@@ -951,7 +951,7 @@ export type Start = "next" | "now";
 /** S: `lifecycle.py` has the moves between these. */
 export type Status = "cancelled" | "dead" | "pending" | "running" | "skipped" | "succeeded";
 
-/** The changes of the status. `workers`: the changed rows, or all of them if `full`; the rest is always complete. `order`: all names, disabled first, then the worst; None if it is unchanged. */
+/** The changes of what a live page shows: at most 300 workers and 100 running runs, and the totals of all workers. Shown are the disabled workers, then the worst, then some that are held or have dead letters. `workers`: the changed rows, or all shown ones if `full`. `forgotten`: names that are no longer shown. `order`: the shown names; None if it is unchanged. `revision` grows when any worker changes, also one that is not shown. */
 export interface StatusChange {
   at: string;
   full: boolean;
@@ -963,6 +963,8 @@ export interface StatusChange {
   forgotten: Array<string>;
   order: Array<string> | null;
   store: string;
+  totals: Totals;
+  revision: number;
 }
 
 /** C9: the store lost a part of its past, or may have; commits go on after `epoch`, every process declares again. */
@@ -997,7 +999,7 @@ export interface SystemHealth {
   workers: Record<string, WorkerHealth>;
 }
 
-/** Everything at a glance; disabled workers first, then the worst (K6). */
+/** Everything at a glance; disabled workers first, then the worst (K6). All of it, or a page. */
 export interface SystemStatus {
   at: string;
   health: string;
@@ -1006,6 +1008,9 @@ export interface SystemStatus {
   running: Array<RunningRun>;
   workers: Array<WorkerStatus>;
   store: string;
+  totals: Totals;
+  matching: number;
+  next: string | null;
 }
 
 /** Runs by worker. A run waits between due and start; between attempts it is in back-off. */
@@ -1022,6 +1027,17 @@ export interface TimelineRow {
   worker: string;
   runs: Array<Run>;
   planned: Array<string>;
+}
+
+/** All workers of the store counted, also those that a page leaves out. */
+export interface Totals {
+  workers: number;
+  health: Record<string, number>;
+  mode: Record<string, number>;
+  running: number;
+  pending: number;
+  due: number;
+  dead_letters: number;
 }
 
 /** `delay` in seconds or as "5m", or `at`; `key` makes it idempotent, and so does the header Idempotency-Key. */
@@ -1188,10 +1204,13 @@ export interface WorkerStatus {
   unreadable: Array<Unreadable>;
 }
 
-/** Disabled ones first, then the worst. */
+/** A page, disabled ones first, then the worst. `next`: the cursor of the next one; None at the end. `matching`: how many fit in all. */
 export interface Workers {
   workers: Array<WorkerStatus>;
   at: string;
+  matching: number;
+  next: string | null;
+  totals: Totals;
 }
 
 export type AnyEvent =

@@ -1,8 +1,8 @@
 /* The form that triggers a worker, made from its payload's JSON Schema. */
 
 import { useEffect, useState } from "preact/hooks";
-import { getAsWritten, path, post, sentence } from "../api/client";
-import type { Accepted, PayloadForm } from "../api/schema";
+import { get, getAsWritten, path, post, sentence } from "../api/client";
+import type { Accepted, PageOfWorker, PayloadForm, WorkerStatus } from "../api/schema";
 import { Written, write } from "../json";
 import { whole } from "../live/whole";
 import { Loading, RunLink, Trouble } from "./bits";
@@ -16,18 +16,20 @@ export function openTrigger(worker: string): void {
 
 function Trigger({ worker }: { worker: string }) {
   const [form, setForm] = useState<PayloadForm | null>(null);
+  const [status, setStatus] = useState<WorkerStatus | null>(whole.peek()?.workers.get(worker) ?? null);
   const [trouble, setTrouble] = useState("");
+  const failed = (error: unknown) => setTrouble(sentence(error));
   useEffect(() => {
-    getAsWritten<PayloadForm>(`workers/${path(worker)}/payload`, ["default", "enum"]).then(setForm, (error: unknown) => setTrouble(sentence(error)));
+    getAsWritten<PayloadForm>(`workers/${path(worker)}/payload`, ["default", "enum"]).then(setForm, failed);
+    if (status === null) get<PageOfWorker>(`workers/${path(worker)}`, { runs: 1, instants: 0 }).then((page) => setStatus(page.worker), failed);
   }, [worker]);
-  if (form !== null) return <TriggerForm form={form} />;
+  if (form !== null && status !== null) return <TriggerForm form={form} worker={status} />;
   return <Dialog title={`Trigger ${worker}`}>{trouble ? <Trouble error={trouble} /> : <Loading />}</Dialog>;
 }
 
-function TriggerForm({ form }: { form: PayloadForm }) {
+function TriggerForm({ form, worker }: { form: PayloadForm; worker: WorkerStatus }) {
   const fields = fieldsOf(form.schema);
-  const worker = whole.peek()?.workers.get(form.worker);
-  const disabled = worker?.reasons.find((reason) => reason.fact === "disabled");
+  const disabled = worker.reasons.find((reason) => reason.fact === "disabled");
   const [asJson, setAsJson] = useState(!form.declared);
   const [typed, setTyped] = useState<Record<string, string>>({});
   const [text, setText] = useState("{}");

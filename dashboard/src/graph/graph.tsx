@@ -7,7 +7,7 @@ import { useMemo, useState } from "preact/hooks";
 import { get } from "../api/client";
 import type { Graph as GraphData, GraphNode, WorkerStatus } from "../api/schema";
 import { useQuery } from "../live/useQuery";
-import { useFrames } from "../live/hooks";
+import { useFrames, useWhenChanged } from "../live/hooks";
 import { whole } from "../live/whole";
 import { refine, route } from "../nav";
 import { Empty, Loading, Trouble } from "../components/bits";
@@ -21,11 +21,16 @@ import "./graph.css";
 const STRUCTURE = new Set(["worker_declared", "worker_forgotten"]);
 const BREAKERS = new Set(["breaker_opened", "breaker_half_open", "breaker_closed", "worker_enabled"]);
 
+const MOST_READ_AGAIN = 1000; // workers; a larger graph is too long to be read with every change
+
 export function Graph() {
   const asked = useQuery("graph", (signal) => get<GraphData>("graph", undefined, signal));
   useFrames("event", (events) => {
     if (events.some((event) => STRUCTURE.has(event.type) || BREAKERS.has(event.type))) asked.again();
   });
+  const it = whole.value;
+  const hasOthers = it !== null && it.workers.size < it.totals.workers && it.totals.workers <= MOST_READ_AGAIN;
+  useWhenChanged(hasOthers ? it.revision : 0, asked.again); // for workers that the stream does not show
   if (asked.error !== null && asked.data === null) return <Trouble error={asked.error} />;
   if (asked.data === null) return <Loading />;
   if (asked.data.nodes.length === 0) return <Empty title="No workers are registered in this store" code={EXAMPLE} />;

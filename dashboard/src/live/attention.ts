@@ -30,15 +30,22 @@ export interface Entry {
 }
 
 const LONG_S = 60; // due, and still waiting
+export const ILL: readonly string[] = ["disabled", "unhealthy", "offline", "degraded"];
 const WEIGHT: Record<string, number> = { unhealthy: 0, offline: 1, degraded: 3, disabled: 2 };
 
 export function attention(whole: Whole, now: number): Entry[] {
   const workers = [...whole.workers.values()];
   const entries = [...workers.flatMap((worker) => ofWorker(worker, whole, now)), ...whole.reasons.filter(({ worker, severity }) => worker === "" && severity !== "healthy").map(ofWhole)];
   const dead = workers.filter((worker) => worker.dead_letters > 0 && !entries.some((entry) => entry.worker === worker.name));
-  const letters = workers.reduce((sum, worker) => sum + worker.dead_letters, 0);
+  const letters = whole.totals.dead_letters;
   if (dead.length > 0 && !entries.some((entry) => entry.key === "dead_letters")) entries.push(ofLetters(dead, letters));
   return entries.sort((one, other) => weight(one) - weight(other));
+}
+
+/** How many workers need attention beside those that were sent. */
+export function unshown(whole: Whole): number {
+  const all = ILL.reduce((sum, health) => sum + (whole.totals.health[health] ?? 0), 0);
+  return all - [...whole.workers.values()].filter((worker) => ILL.includes(worker.health)).length;
 }
 
 /** What is only said. */

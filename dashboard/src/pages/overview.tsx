@@ -1,8 +1,8 @@
 /* Is anything wrong, what, why, and what helps?  Then: what runs, how fast, and every worker, worst first. */
 
-import type { RunningRun, WorkerStatus } from "../api/schema";
+import type { RunningRun } from "../api/schema";
 import { capped, count, plural } from "../format";
-import { attention, remarks, type Entry, type Help } from "../live/attention";
+import { attention, ILL, remarks, unshown, type Entry, type Help } from "../live/attention";
 import type { Whole } from "../live/merge";
 import { whole } from "../live/whole";
 import { CancelButton, EnableButton, ResetButton, TriggerButton } from "../components/actions";
@@ -22,11 +22,18 @@ export function Overview() {
   const it = whole.value;
   if (it === null) return <Arriving title="Overview" />;
   const entries = attention(it, now.value);
-  const title = entries.length > 0 ? `${plural(entries.length, "thing needs", "things need")} attention` : it.workers.size > 0 ? "All is well" : "No workers yet";
+  const more = Math.max(0, unshown(it));
+  const all = it.totals.workers;
+  const title = entries.length > 0 ? `${plural(entries.length + more, "thing needs", "things need")} attention` : all > 0 ? "All is well" : "No workers yet";
   return (
     <>
       <Head title={title} about={<Live it={it} />} />
       {entries.length > 0 && <Attention entries={entries} />}
+      {more > 0 && (
+        <p class="quiet-line">
+          <a href={href("workers", null, { health: ILL })}>and {plural(more, "more worker")}</a>
+        </p>
+      )}
       <Counts it={it} />
       {remarks(it).map((text) => (
         <p key={text} class="quiet-line" role="note">
@@ -37,12 +44,12 @@ export function Overview() {
         <Section title="Runs per minute" aside={<a href={href("timeline")}>timeline</a>}>
           <Pace />
         </Section>
-        <Section title="Running now" aside={it.running.length > 0 && <a href={href("runs", null, { status: "running" })}>all {count(it.running.length)}</a>}>
+        <Section title="Running now" aside={it.totals.running > 0 && <a href={href("runs", null, { status: "running" })}>all {count(it.totals.running)}</a>}>
           <RunningNow running={it.running} />
         </Section>
       </div>
-      <Section title="Workers, worst first" aside={it.workers.size > WORST && <a href={href("workers")}>all {count(it.workers.size)}</a>}>
-        {it.workers.size === 0 ? <NoWorkers /> : <WorkerTable names={it.order.slice(0, WORST)} workers={it.workers} about="overview" />}
+      <Section title="Workers, worst first" aside={all > WORST && <a href={href("workers")}>all {count(all)}</a>}>
+        {all === 0 ? <NoWorkers /> : <WorkerTable names={it.order.slice(0, WORST)} workers={it.workers} about="overview" />}
       </Section>
     </>
   );
@@ -52,7 +59,7 @@ function Live({ it }: { it: Whole }) {
   const live = it.nodes.filter((node) => node.live && node.mode !== "client");
   return (
     <>
-      {plural(it.workers.size, "worker")} on <a href={href("fleet")}>{plural(live.length, "node")}</a>, {it.health}
+      {plural(it.totals.workers, "worker")} on <a href={href("fleet")}>{plural(live.length, "node")}</a>, {it.health}
     </>
   );
 }
@@ -125,21 +132,18 @@ function Place({ page, id, query, name, about }: { page: Page; id?: string; quer
 // ── counts ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 function Counts({ it }: { it: Whole }) {
-  const workers = [...it.workers.values()];
-  const sum = (of: (worker: WorkerStatus) => number) => workers.reduce((all, worker) => all + of(worker), 0);
+  const { workers, running, pending, due, dead_letters: dead, health } = it.totals;
   const slots = it.nodes.filter((node) => node.live && node.mode !== "client").reduce((all, node) => all + node.slots, 0);
-  const due = sum((worker) => worker.due);
-  const dead = sum((worker) => worker.dead_letters);
-  const off = workers.filter((worker) => !worker.enabled).length;
-  const ill = workers.filter((worker) => ["unhealthy", "degraded", "offline"].includes(worker.health));
+  const off = health["disabled"] ?? 0;
+  const ill = ["unhealthy", "degraded", "offline"].reduce((sum, each) => sum + (health[each] ?? 0), 0);
   return (
     <section aria-label="Counts">
       <ul class="counts">
-        <Count page="runs" query={{ status: "running" }} name="running" value={count(it.running.length)} aside={`of ${plural(slots, "slot")}`} />
-        <Count page="runs" query={{ status: "pending" }} name="pending" value={capped(sum((worker) => worker.pending))} aside={`${capped(due)} due now`} />
+        <Count page="runs" query={{ status: "running" }} name="running" value={count(running)} aside={`of ${plural(slots, "slot")}`} />
+        <Count page="runs" query={{ status: "pending" }} name="pending" value={capped(pending)} aside={`${capped(due)} due now`} />
         <Count page="dead" name="dead letters" value={count(dead)} aside={dead ? "open" : "none open"} tone={dead ? "bad" : ""} />
-        <Count page="workers" query={{ health: ["unhealthy", "offline", "degraded"] }} name="unhealthy or degraded" value={count(ill.length)} aside={`of ${plural(workers.length, "worker")}`} tone={ill.length ? "warn" : ""} />
-        <Count page="workers" query={{ health: "disabled" }} name="disabled" value={count(off)} aside={`of ${plural(workers.length, "worker")}`} />
+        <Count page="workers" query={{ health: ["unhealthy", "offline", "degraded"] }} name="unhealthy or degraded" value={count(ill)} aside={`of ${plural(workers, "worker")}`} tone={ill ? "warn" : ""} />
+        <Count page="workers" query={{ health: "disabled" }} name="disabled" value={count(off)} aside={`of ${plural(workers, "worker")}`} />
       </ul>
     </section>
   );

@@ -27,8 +27,8 @@ export function WorkerPage({ name }: { name: string }) {
   const asked = useQuery(name, (signal) => get<PageOfWorker>(`workers/${path(name)}`, { runs: RUNS, instants: 10 }, signal));
   const status = whole.value?.workers.get(name);
   useEffect(() => {
-    if (status !== undefined) asked.again();
-  }, [status]);
+    if (whole.peek() !== null) asked.again();
+  }, [status ?? whole.value?.revision]); // one that the stream does not show: whenever any worker changes
   useFrames("event", (events) => {
     if (events.some((event) => DECLARES.has(event.type))) asked.again();
   });

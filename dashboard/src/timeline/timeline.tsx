@@ -11,6 +11,7 @@ import { useFrames } from "../live/hooks";
 import { whole } from "../live/whole";
 import { refine, route } from "../nav";
 import { Empty, Loading, Trouble } from "../components/bits";
+import { Search } from "../components/filters";
 import { now } from "../components/time";
 import { ahead, WINDOWS, type Window } from "./axis";
 import { Legend } from "./legend";
@@ -53,6 +54,7 @@ export function Timeline() {
 
 function Choice({ window, worker, isTable }: { window: Window; worker: string; isTable: boolean }) {
   const names = [...(whole.value?.workers.keys() ?? [])].sort();
+  const areAll = names.length === (whole.value?.totals.workers ?? 0);
   return (
     <div class="timeline-choice">
       <label>
@@ -65,17 +67,21 @@ function Choice({ window, worker, isTable }: { window: Window; worker: string; i
           ))}
         </select>
       </label>
-      <label>
-        Worker{" "}
-        <select value={worker} onChange={(event) => refine({ worker: event.currentTarget.value })}>
-          <option value="">all</option>
-          {(worker && !names.includes(worker) ? [worker, ...names] : names).map((name) => (
-            <option key={name} value={name}>
-              {name}
-            </option>
-          ))}
-        </select>
-      </label>
+      {areAll ? (
+        <label>
+          Worker{" "}
+          <select value={worker} onChange={(event) => refine({ worker: event.currentTarget.value })}>
+            <option value="">all</option>
+            {(worker && !names.includes(worker) ? [worker, ...names] : names).map((name) => (
+              <option key={name} value={name}>
+                {name}
+              </option>
+            ))}
+          </select>
+        </label>
+      ) : (
+        <Search main={false} value={worker} onValue={(name) => refine({ worker: name })} label="Worker" placeholder="Worker" list={names} />
+      )}
       <button type="button" aria-pressed={isTable} onClick={() => refine({ as: isTable ? null : "table" })}>
         As table
       </button>

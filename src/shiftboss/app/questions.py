@@ -14,7 +14,7 @@ from shiftboss.core.audit import Head
 from shiftboss.core.model import DeadLetter, LogLine, Run
 from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.verify import AuditVerdict
-from shiftboss.ports.faces import AuditFilter, HistoryFilter, LetterFilter
+from shiftboss.ports.faces import AuditFilter, HistoryFilter, LetterFilter, WorkerFilter
 
 if TYPE_CHECKING:  # 15 ms of import, left to the start and the first question
     from shiftboss.app.acts import Act
@@ -23,15 +23,19 @@ if TYPE_CHECKING:  # 15 ms of import, left to the start and the first question
     from shiftboss.core.health import SystemHealth
 
 NEWEST_RUNS, NEWEST_LETTERS, NEWEST_ACTS = HistoryFilter(), LetterFilter(), AuditFilter()
+EVERY_WORKER = WorkerFilter()
 
 
 class Questions(Face):
     """The questions that the orchestrator and `boss.sync` share."""
 
     @Method
-    def status(self) -> Question[SystemStatus]:
-        """The state of everything; disabled workers first."""
-        return Question(lambda views: views.status())
+    def status(self, wanted: WorkerFilter = EVERY_WORKER) -> Question[SystemStatus]:
+        """The state of everything; disabled workers first, then the worst.  All workers, or those that *wanted* names.
+
+        The next page begins at the `cursor` that is `next` of the one before.
+        """
+        return Question(lambda views: views.status(wanted))
 
     @Method
     def health(self) -> Question[SystemHealth]:

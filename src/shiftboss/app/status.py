@@ -89,16 +89,31 @@ class NodeStatus(Value, frozen=True, omit_defaults=False):
     frozen: bool = False  # silent for 15 s while its process lives: it keeps its runs for a while (C4)
 
 
+class Totals(Value, frozen=True, omit_defaults=False):
+    """All workers of the store counted, also those that a page leaves out."""
+
+    workers: int  # how many there are
+    health: dict[str, int]  # how many of them have each health that occurs, disabled first, then the worst
+    mode: dict[str, int]  # how many of them have each mode that occurs
+    running: int  # attempts that run now
+    pending: int  # runs that wait, counted up to 1,001 of each worker
+    due: int  # how many of these are due, counted likewise
+    dead_letters: int  # open ones
+
+
 class SystemStatus(Value, frozen=True, omit_defaults=False):
-    """Everything at a glance; disabled workers first, then the worst (K6)."""
+    """Everything at a glance; disabled workers first, then the worst (K6).  All of it, or a page."""
 
     at: datetime  # when this was true
     health: str  # healthy, degraded or unhealthy (H3)
-    reasons: tuple[HealthReason, ...]  # why, the most severe first
+    reasons: tuple[HealthReason, ...]  # why, the most severe first; on a page: of the whole and of its workers
     nodes: tuple[NodeStatus, ...]  # those that the store knows
-    running: tuple[RunningRun, ...]  # every run in progress
+    running: tuple[RunningRun, ...]  # every run in progress; on a page: no more than its `limit`
     workers: tuple[WorkerStatus, ...]  # disabled ones first, then the worst
     store: str  # its address, without a password
+    totals: Totals  # of all workers, whatever is shown
+    matching: int  # how many workers fit the filter, also those that the page leaves out
+    next: str | None  # the cursor of the next page; None at the end
 
     def worker(self, name: str) -> WorkerStatus:
         """The status of one worker.  Raises KeyError if it is unknown."""

@@ -12,11 +12,12 @@ from datetime import datetime
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
-from shiftboss.app import acts
+from shiftboss.app import acts, worker_page
 from shiftboss.app.acts import Act
 from shiftboss.app.status import NodeStatus, RunningRun, SystemStatus, WorkerStatus
 from shiftboss.app.status_rows import StatusRows
 from shiftboss.app.store_trial import StoreTrial
+from shiftboss.app.worker_page import Page
 from shiftboss.clock import Clock, Looked
 from shiftboss.core import control, fan_out, schedule, schedule_words
 from shiftboss.core.audit import Head
@@ -45,7 +46,7 @@ from shiftboss.engine.agenda import Agenda
 from shiftboss.engine.mutation import pick_up, trigger_many
 from shiftboss.engine.snapshot_cache import SnapshotCache
 from shiftboss.errors import NotAllowed, UnknownRun
-from shiftboss.ports.faces import MAX_COUNTED, AuditFilter, HistoryFilter, LetterFilter
+from shiftboss.ports.faces import MAX_COUNTED, AuditFilter, HistoryFilter, LetterFilter, WorkerFilter
 from shiftboss.ports.store import Reader, Store
 from shiftboss.stores.encryption import cipher_of, session_for_people
 
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
     from shiftboss.app.audit_key import Keys
     from shiftboss.app.triggering import Promise
     from shiftboss.core.fan_out import Trigger
+
+EVERY_WORKER = WorkerFilter()
 
 
 class Views:
@@ -142,18 +145,40 @@ class Views:
 
     # ── now ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def status(self) -> SystemStatus:
-        """The state of everything."""
+    def status(self, wanted: WorkerFilter = EVERY_WORKER) -> SystemStatus:
+        """The state of everything, or of the workers that *wanted* names.
+
+        Raises ConfigurationError for a filter with a field of a wrong type.
+        """
+        asked = WorkerFilter.read(wanted)
         snapshot, health, rows = self._judged()
-        running = sorted(snapshot.running.values(), key=lambda run: run.id)
+        return self._status(snapshot, health, worker_page.page(rows, asked), max_running=asked.limit)
+
+    def live_status(self) -> tuple[SystemStatus, int]:
+        """What a live page shows, bounded however many workers there are.
+
+        Returned with a number that grows with every change of any row.
+        """
+        snapshot, health, rows = self._judged()
+        page = Page(worker_page.live_rows(rows, self._rows.tally), None, len(rows))
+        status = self._status(snapshot, health, page, max_running=worker_page.MAX_LIVE_RUNNING)
+        return status, self._rows.revision
+
+    def _status(self, snapshot: Snapshot, health: SystemHealth, page: Page, *, max_running: int | None) -> SystemStatus:
+        totals = self._rows.tally.totals()
+        is_cut = len(page.rows) < totals.workers
+        running = [_running(snapshot, run) for run in sorted(snapshot.running.values(), key=lambda run: run.id)]
         return SystemStatus(
             at=self._judged_at,
             health=health.status,
-            reasons=health.reasons,
+            reasons=worker_page.reasons_of(health.reasons, page.rows) if is_cut else health.reasons,
             nodes=self._nodes(snapshot),
-            running=tuple(_running(snapshot, run) for run in running),
-            workers=tuple(rows),
+            running=worker_page.some_running(running, max_running),
+            workers=tuple(page.rows),
             store=self._store.url,
+            totals=totals,
+            matching=page.matching,
+            next=page.next,
         )
 
     def health(self) -> SystemHealth:

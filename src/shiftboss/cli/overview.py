@@ -46,7 +46,8 @@ def only(status: SystemStatus, names: Collection[str]) -> SystemStatus:
         if name not in known:
             raise UnknownWorker(f"there is no worker named {name!r}; {did_you_mean(name, known)}")
     workers = tuple(worker for worker in status.workers if worker.name in names)
-    return replace(status, workers=workers, running=tuple(run for run in status.running if run.worker in names))
+    running = tuple(run for run in status.running if run.worker in names)
+    return replace(status, workers=workers, running=running, matching=len(workers))
 
 
 def print_status(status: SystemStatus, *, whole: bool) -> None:
@@ -98,8 +99,10 @@ def _cut(columns: Sequence[Column], rows: list[Row], limit: int) -> list[Row]:
 
 def headline(status: SystemStatus) -> list[str | Cell]:
     """The whole in one line."""
-    pending = sum(worker.pending for worker in status.workers)
-    letters = sum(worker.dead_letters for worker in status.workers)
+    pending, letters = status.totals.pending, status.totals.dead_letters
+    if status.matching < status.totals.workers:  # only these are meant
+        pending = sum(worker.pending for worker in status.workers)
+        letters = sum(worker.dead_letters for worker in status.workers)
     dot = f" {formatting.sign('·')} "
     facts = [formatting.slots(status), f"{pending:,} pending"]
     if letters:

@@ -66,6 +66,21 @@ class AuditFilter(NamedTuple):
         return _filter(cls, given, OF_AUDIT)
 
 
+class WorkerFilter(NamedTuple):
+    """Which workers a status shows, in its order.  Its other parts, and the totals, are about all workers."""
+
+    health: Collection[str] = ()  # one of these; empty: any
+    mode: Collection[str] = ()  # one of these; empty: any
+    q: str | None = None  # a part of the name, in any case
+    cursor: str | None = None  # `next` of the page before
+    limit: int | None = None  # no more than that; None: all
+
+    @classmethod
+    def read(cls, given: Any) -> WorkerFilter:
+        """*given* with every field in its type.  Raises ConfigurationError."""
+        return _filter(cls, given, OF_WORKERS)
+
+
 NUMBER = whole(0, (1 << 63) - 1)
 OF_HISTORY = Table(
     worker=optional(text()),
@@ -93,7 +108,14 @@ OF_AUDIT = Table(
     before=optional(NUMBER),
     limit=NUMBER,
 )
-F = TypeVar("F", HistoryFilter, LetterFilter, AuditFilter)
+OF_WORKERS = Table(
+    health=many(word("disabled", "unhealthy", "offline", "degraded", "unknown", "healthy")),
+    mode=many(word("scheduled", "continuous", "triggered")),
+    q=optional(text()),
+    cursor=optional(text()),
+    limit=optional(whole(1, (1 << 63) - 1)),
+)
+F = TypeVar("F", HistoryFilter, LetterFilter, AuditFilter, WorkerFilter)
 
 
 def _filter(kind: type[F], given: Any, fields: Table) -> F:

@@ -14,7 +14,7 @@ import msgspec
 
 from shiftboss.app.json_format import encoded
 from shiftboss.app.pages import listed_event
-from shiftboss.app.status import NodeStatus, RunningRun, SystemStatus, WorkerStatus
+from shiftboss.app.status import NodeStatus, RunningRun, SystemStatus, Totals, WorkerStatus
 from shiftboss.core.events import Event
 from shiftboss.core.health import HealthReason
 from shiftboss.core.model import LogLine, Run
@@ -40,9 +40,11 @@ class Hello(Value, frozen=True, omit_defaults=False):
 
 
 class StatusChange(Value, frozen=True, omit_defaults=False):
-    """The changes of the status.  `workers`: the changed rows, or all of them if `full`; the rest is always complete.
+    """The changes of what a live page shows: at most 300 workers and 100 running runs, and the totals of all workers.
 
-    `order`: all names, disabled first, then the worst; None if it is unchanged.
+    Shown are the disabled workers, then the worst, then some that are held or have dead letters.  `workers`: the
+    changed rows, or all shown ones if `full`.  `forgotten`: names that are no longer shown.  `order`: the shown names;
+    None if it is unchanged.  `revision` grows when any worker changes, also one that is not shown.
     """
 
     at: datetime
@@ -55,6 +57,8 @@ class StatusChange(Value, frozen=True, omit_defaults=False):
     forgotten: tuple[str, ...]
     order: tuple[str, ...] | None
     store: str
+    totals: Totals
+    revision: int
 
 
 class Resync(Value, frozen=True, omit_defaults=False):
@@ -126,35 +130,42 @@ def written(name: str, value: msgspec.Struct, *, number: int | None = None) -> b
 # ── changes of a status ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def full_status(now: SystemStatus) -> StatusChange:
-    return _change(now, now.workers, full=True, forgotten=(), order=_order(now))
+class LiveStatus(NamedTuple):
+    """What a live page shows, and a number that has grown if the row of any worker has changed."""
+
+    status: SystemStatus
+    revision: int
 
 
-def status_change(before: SystemStatus, now: SystemStatus) -> StatusChange | None:
+def full_status(now: LiveStatus) -> StatusChange:
+    return _change(now, now.status.workers, full=True, forgotten=(), order=_order(now.status))
+
+
+def status_change(before: LiveStatus, now: LiveStatus) -> StatusChange | None:
     """None if nothing visible has changed."""
-    known = {worker.name: worker for worker in before.workers}
-    changed = tuple(worker for worker in now.workers if known.get(worker.name) != worker)
-    forgotten = tuple(sorted(known.keys() - {worker.name for worker in now.workers}))
-    order = _order(now) if _order(now) != _order(before) else None
-    rest = (now.health, now.reasons, now.running, _steady(now)) == (
-        before.health,
-        before.reasons,
-        before.running,
-        _steady(before),
-    )
-    if not changed and not forgotten and order is None and rest:
+    known = {worker.name: worker for worker in before.status.workers}
+    changed = tuple(worker for worker in now.status.workers if known.get(worker.name) != worker)
+    forgotten = tuple(sorted(known.keys() - {worker.name for worker in now.status.workers}))
+    order = _order(now.status) if _order(now.status) != _order(before.status) else None
+    if not changed and not forgotten and order is None and _rest(now) == _rest(before):
         return None
     return _change(now, changed, full=False, forgotten=forgotten, order=order)
 
 
+def _rest(live: LiveStatus) -> tuple[object, ...]:
+    status = live.status
+    return live.revision, status.health, status.reasons, status.running, _steady(status)
+
+
 def _change(
-    now: SystemStatus,
+    live: LiveStatus,
     workers: tuple[WorkerStatus, ...],
     *,
     full: bool,
     forgotten: tuple[str, ...],
     order: tuple[str, ...] | None,
 ) -> StatusChange:
+    now = live.status
     return StatusChange(
         at=now.at,
         full=full,
@@ -166,6 +177,8 @@ def _change(
         forgotten=forgotten,
         order=order,
         store=now.store,
+        totals=now.totals,
+        revision=live.revision,
     )
 
 

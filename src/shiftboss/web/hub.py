@@ -28,7 +28,7 @@ from shiftboss.web.problems import Problem
 MAX_STREAMS = 200  # per process; each costs a socket and a queue
 STREAMS_KEPT = {Role.VIEWER: 40, Role.OPERATOR: 10, Role.ADMIN: 0}  # places kept for higher roles
 MAX_QUEUED = MAX_RING + 100  # frames for a stream that does not read; one that reconnects has missed up to MAX_RING
-MAX_QUEUED_BYTES = 4 << 20  # beside the first frame: the status of ten thousand workers is as large
+MAX_QUEUED_BYTES = 4 << 20  # beside the first frame
 PORTION_BYTES = 32 * 1024  # handed to the server at a time
 MAX_LOGS = 20  # runs whose lines are followed: each needs a query of its own
 

@@ -15,14 +15,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from shiftboss.app.orchestrator import Orchestrator
-from shiftboss.app.status import SystemStatus
 from shiftboss.app.views import Views
 from shiftboss.core.events import Event
 from shiftboss.errors import NotStarted, OperatorError
 from shiftboss.logs import get_logger
 from shiftboss.web import frames
 from shiftboss.web.changes import LineChanges, RunChanges
-from shiftboss.web.frames import LOG, RUN, Frame
+from shiftboss.web.frames import LOG, RUN, Frame, LiveStatus
 
 if TYPE_CHECKING:
     from shiftboss.web.hub import Hub, Stream, Wanted
@@ -49,7 +48,7 @@ class LivePoller:
         self._looked_s = float("-inf")
         self._last = 0  # the newest event that was sent
         self._ring: deque[tuple[int, Frame]] = deque(maxlen=MAX_RING)
-        self._status: SystemStatus | None = None
+        self._status: LiveStatus | None = None
         self._welcome_status: list[Frame] = []  # an earlier status, and the changes since
         self._runs: RunChanges | None = None
         self._lines = LineChanges()
@@ -123,12 +122,12 @@ class LivePoller:
         self._ring.extend(_numbered(views.events(after=max(0, self._last - MAX_RING), limit=MAX_RING)))
         if self._ring:
             self._last = max(self._last, self._ring[-1][0])
-        self._status = views.status()
+        self._status = LiveStatus(*views.live_status())
         self._looked_s = self._clock.monotonic_s()
 
     def _look(self, views: Views) -> None:
         """Read the changes and send them.  The status comes first: later commits are sent at the next look."""
-        now = views.status()
+        now = LiveStatus(*views.live_status())
         new_frames = list(self._new_events(views))
         before, self._status = self._status, now
         if self._is_stale or before is None:
@@ -187,7 +186,7 @@ class LivePoller:
             self._hub.tell_some((stream, [*self._welcome(stream), *status]) for stream in arrived)
         self._hub.tell(lines)
 
-    def _status_for_those_who_come(self, status: SystemStatus) -> list[Frame]:
+    def _status_for_those_who_come(self, status: LiveStatus) -> list[Frame]:
         """The same frames for all new streams, so that streams that do not read share them."""
         if not self._welcome_status:
             self._welcome_status = [frames.status_frame(frames.full_status(status))]

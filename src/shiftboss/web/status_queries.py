@@ -16,13 +16,14 @@ from shiftboss.app.charts import Graph, Minutes, Timeline, graph, minutes, timel
 from shiftboss.app.node import package_version
 from shiftboss.app.pages import PageOfWorker, page_of_worker
 from shiftboss.app.roles import Role
-from shiftboss.app.status import NodeStatus, SystemStatus, WorkerStatus
+from shiftboss.app.status import NodeStatus, SystemStatus, Totals, WorkerStatus
 from shiftboss.app.views import Views
 from shiftboss.core.health import Health, SystemHealth
 from shiftboss.core.redact import Redaction, redaction
 from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.value import Value
 from shiftboss.core.worker import Mode
+from shiftboss.ports.faces import WorkerFilter
 from shiftboss.web import frames
 from shiftboss.web.hub import Wanted
 from shiftboss.web.operation import Call
@@ -38,9 +39,27 @@ MAX_WINDOW = timedelta(days=7)  # single runs; more would be unreadable
 # ── the system ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def status(call: Call) -> SystemStatus:
-    """Everything at a glance: health, nodes, running runs and all workers, disabled ones first, then the worst."""
-    return await call.ask(Views.status)
+class WorkersAsked(msgspec.Struct, frozen=True):
+    """Which workers; `q` is a part of the name.  `cursor`: `next` of the page before."""
+
+    health: tuple[Health, ...] = ()
+    mode: tuple[Mode, ...] = ()
+    q: Text | None = None
+    cursor: Text | None = None
+    limit: Annotated[int, Meta(ge=1, le=10_000)] = 200
+
+    @property
+    def filter(self) -> WorkerFilter:
+        return WorkerFilter(self.health, self.mode, self.q, self.cursor, self.limit)
+
+
+async def status(call: Call, params: WorkersAsked) -> SystemStatus:
+    """Everything at a glance: health, nodes, running runs, totals, and workers, disabled ones first, then the worst.
+
+    `next` is the cursor of the next page of workers.  `running` has at most `limit` runs, and if workers are left out,
+    `reasons` are those of the whole and of the workers shown.
+    """
+    return await call.ask(lambda views: views.status(params.filter))
 
 
 async def health(call: Call) -> SystemHealth:
@@ -122,32 +141,23 @@ async def minutes_(call: Call) -> Minutes:
 # ── workers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class WorkersAsked(msgspec.Struct, frozen=True):
-    """Which workers; `q` is a part of the name."""
-
-    health: tuple[Health, ...] = ()
-    mode: Mode | None = None
-    q: Text | None = None
-
-
 class Workers(Value, frozen=True, omit_defaults=False):
-    """Disabled ones first, then the worst."""
+    """A page, disabled ones first, then the worst.  `next`: the cursor of the next one; None at the end.
+
+    `matching`: how many fit in all.
+    """
 
     workers: tuple[WorkerStatus, ...]
     at: datetime
+    matching: int
+    next: str | None
+    totals: Totals
 
 
 async def workers(call: Call, params: WorkersAsked) -> Workers:
     """The workers, disabled ones first, then the worst."""
-    status = await call.ask(Views.status)
-    chosen = (
-        worker
-        for worker in status.workers
-        if (not params.health or worker.health in params.health)
-        and params.mode in (None, worker.mode)
-        and (params.q is None or params.q.lower() in worker.name.lower())
-    )
-    return Workers(tuple(chosen), status.at)
+    status = await call.ask(lambda views: views.status(params.filter))
+    return Workers(status.workers, status.at, status.matching, status.next, status.totals)
 
 
 class WorkerAsked(msgspec.Struct, frozen=True):
