@@ -526,6 +526,7 @@ def test_a_key_is_masked_with_the_letter_before_what_it_is_known_by(kind):
     """A12"""
     assert mask.text(f"pay with {kind}_live_4eC39HqLyjWDarjt today") == f"pay with {MASK} today"
     assert mask.text(f"a{kind}_live_4eC39HqLyjWDarjt") == f"a{kind}_live_4eC39HqLyjWDarjt"
+    assert mask.text("ak_live_4eC39HqLyjWDarjt") == "ak_live_4eC39HqLyjWDarjt"
 
 
 @pytest.mark.parametrize(

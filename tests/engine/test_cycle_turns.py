@@ -615,3 +615,34 @@ def test_behind_a_run_that_cannot_be_decoded_after_all_the_next_one_starts():
 
     assert [start.run.id for turn in turns for start in turn.starts] == [second]
     assert list(one.cycle.snapshot.undecodable) == [first]
+
+
+@pytest.mark.parametrize(("workers", "reads"), [(2, 1), (3, 0)])
+def test_where_very_many_lanes_are_due_no_look_goes_before_the_lock(monkeypatch, workers, reads):
+    """Some of them may start, so it would be in vain."""
+    monkeypatch.setattr("shiftboss.engine.cycle.MANY_LANES", 2)
+    names = [f"w{number}" for number in range(workers)]
+    world = World(*(Definition(name=name) for name in names))
+    world.turn(*(world.trigger(name, delay_s=5.0)[0] for name in names))
+    world.turn()
+    world.clock.advance(5)
+    asked = []
+    read, begin = world.session.read, world.session.begin
+    world.session.read = lambda: asked.append("read") or read()
+    world.session.begin = lambda *a, **o: asked.append("begin") or begin(*a, **o)
+    turn = world.turn()
+
+    assert {start.run.worker for start in turn.starts} == set(names)
+    assert asked == ["read"] * reads + ["begin"]
+
+
+def test_what_was_shed_starts_in_the_very_turn_in_which_it_is_lent_a_higher_priority():
+    """D9, H4: nothing of its own worker has changed."""
+    world = World(Definition(name="up"), Definition(name="down", depends_on=(Upstream("up"),)))
+    world.turn(shed("one", Shed.LOW, "short of memory"))
+    low, answer = world.trigger("up", priority=Priority.LOW)
+    assert world.turn(low).starts == []
+    world.turn()
+    turn = world.turn(world.trigger("down", priority=Priority.CRITICAL)[0])
+
+    assert [start.run.id for start in turn.starts] == [answer.value.id]

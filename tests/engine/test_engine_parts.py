@@ -13,7 +13,7 @@ from shiftboss.core.events import NodeFrozen, StoreRestored
 from shiftboss.core.model import Shed, Status, Succeeded
 from shiftboss.core.retention import KEEP
 from shiftboss.core.value import replace
-from shiftboss.engine import mutation
+from shiftboss.engine import cycle, mutation
 from shiftboss.engine.freeze import Freeze
 from shiftboss.errors import StoreUnavailable
 from shiftboss.stores.memory.reads import MemoryReader
@@ -173,6 +173,34 @@ def test_a_slow_turn_with_the_store_is_a_pressure_of_its_own(clock, monkeypatch)
     one.step(after_s=1)
 
     assert (one.row.shed, one.row.shed_reason) == (Shed.NOTHING, "")
+
+
+@pytest.mark.parametrize(("what", "level"), [("decide", Shed.NOTHING), ("load", Shed.LOW)])
+def test_what_deciding_takes_is_not_laid_on_the_store_and_what_reading_for_it_takes_is(clock, monkeypatch, what, level):
+    """H4"""
+    one = ByHand(a_job(), clock=clock).enter()
+    one.running()
+    cache, decide = one.engine._cycle.cache, cycle.decide
+    load = cache.load_lanes
+
+    def slowly(call):
+        def called(*arguments, **options):
+            clock.advance(3)
+            return call(*arguments, **options)
+
+        return called
+
+    if what == "decide":
+        monkeypatch.setattr(cycle, "decide", slowly(decide))
+    else:
+        monkeypatch.setattr(cache, "load_lanes", slowly(load))
+    one.trigger()
+    one.step()
+    monkeypatch.undo()
+    one.step(after_s=1)
+    one.step(after_s=1)
+
+    assert one.row.shed is level
 
 
 def test_a_late_loop_is_a_pressure_of_its_own(clock):
