@@ -197,8 +197,7 @@ def test_what_deciding_takes_is_not_laid_on_the_store_and_what_reading_for_it_ta
     one.trigger()
     one.step()
     monkeypatch.undo()
-    one.step(after_s=1)
-    one.step(after_s=1)
+    one.step(2, after_s=1)
 
     assert one.row.shed is level
 
