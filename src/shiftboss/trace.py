@@ -7,14 +7,15 @@ Rules of this file
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import TYPE_CHECKING, Any
+
+from shiftboss.core.pattern import lazy_pattern
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, SpanContext
 
-TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+TRACEPARENT = lazy_pattern(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 VARIABLE = "TRACEPARENT"  # where programs look for it
 
 

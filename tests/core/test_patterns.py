@@ -6,6 +6,7 @@ CPython before 3.11.5 matches them wrongly where what they repeat can backtrack 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from re import _parser as parser
 from typing import Any
 
 import pytest
+
+from shiftboss.core.pattern import lazy_pattern
 
 ONE_CHARACTER = frozenset((codes.LITERAL, codes.NOT_LITERAL, codes.IN, codes.ANY))
 COLLECT = """
@@ -29,6 +32,12 @@ def recording(pattern, flags):
     return compiled(pattern, flags)
 re._compile = recording
 import shiftboss
+from shiftboss.core.pattern import Pattern
+later = Pattern.__init__
+def at_once(self, *arguments):
+    later(self, *arguments)
+    self.pattern
+Pattern.__init__ = at_once
 for module in pkgutil.walk_packages(shiftboss.__path__, "shiftboss."):
     try:
         importlib.import_module(module.name)
@@ -81,3 +90,19 @@ def test_such_a_pattern_is_noticed_wherever_it_stands(pattern):
 @pytest.mark.parametrize("pattern", [r"a*+", r"[ab]{0,5}+", r"\s?+x", r"(?:a|b)*", r".++"])
 def test_possessive_repeats_of_one_character_are_fine(pattern):
     assert not list(refused(parser.parse(pattern)))
+
+
+def test_a_lazy_pattern_is_compiled_at_its_first_use():
+    wrong = lazy_pattern("(")
+
+    with pytest.raises(re.error, match="missing \\)"):
+        wrong.search("(")
+
+
+def test_a_lazy_pattern_is_used_like_any_other():
+    words, of_bytes = lazy_pattern("(?P<word>[a-z]+)", re.IGNORECASE), lazy_pattern(rb"\d+")
+
+    assert [match["word"] for match in words.finditer("Oslo, Rome")] == ["Oslo", "Rome"]
+    assert (words.pattern, words.groups, words.flags & re.IGNORECASE) == ("(?P<word>[a-z]+)", 1, re.IGNORECASE)
+    assert of_bytes.sub(b"#", b"a1b22") == b"a#b#"
+    assert not hasattr(words, "none_of_a_pattern")

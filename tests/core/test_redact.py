@@ -521,6 +521,31 @@ def test_what_begins_where_the_next_slice_does_is_of_that_slice(begins, search):
     assert [span for span in search(at, len(SAID), len(SAID)) if span[0] < span[1]][:1] != []
 
 
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("measured: -3 degrees, wind=12, place: Oslo", 0),
+        ("token", 1),
+        ("contraseña", 1),
+        ("authorization: x; cookie: y; csrf=z", 3),
+    ],
+)
+def test_only_names_whose_letters_a_text_has_are_searched_for(text, parts):
+    known = secret_texts.Assignments(secret_names.Names())
+
+    assert len(known.within(text)) == parts
+    assert {each.search(f"{text}=") is not None for each in known.named} == {parts > 0, False}
+
+
+def test_an_added_name_is_searched_for_in_every_text_if_it_begins_without_letters():
+    """A12"""
+    own = redact.Redaction(["ключ", "1st word", "x"])
+
+    assert own.text("ключ=hunter2") == f"ключ={MASK}"
+    assert own.text("1st_word=hunter2") == f"1st_word={MASK}"
+    assert own.text("x=hunter2") == f"x={MASK}"
+
+
 @pytest.mark.parametrize("kind", ["sk", "rk", "pk"])
 def test_a_key_is_masked_with_the_letter_before_what_it_is_known_by(kind):
     """A12"""

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import re
 
+from shiftboss.core.pattern import lazy_pattern
+
 HIDDEN = "…"
 # Options of libpq, of shiftboss and of other databases.  An unknown name may be a misspelt one whose value is secret.
 HARMLESS = frozenset(
@@ -29,18 +31,18 @@ KEYWORDS = (
     r"|data\s+source)"
 )
 
-_ADDRESS = re.compile(
+_ADDRESS = lazy_pattern(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)"
     r"(?:(?P<user>[\w.~%+-]*)(?P<password>:[^/?#@:\s]*)?@)?"
     r"(?P<place>(?:[\w.,%-]|\[[0-9A-Fa-f:.%]*\]|:\d{0,5}(?=[,/?]|$))*(?:/[\w.,~%+-]*)*)"
     r"(?:\?(?P<options>[^#\s]*))?"
 )
-_OPTION = re.compile(r"(?P<name>\w+)=(?P<value>[^@=?&]*)")
-_SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]{0,30}:?//?")
-_PAIRS = re.compile(rf"[\s;'\"]{KEYWORDS}\s*=", re.IGNORECASE)
-_PAIR = re.compile(r"\s*['\"]?\w+(?:\s\w+)?\s*=")
-_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
-_MISSPELT = re.compile(r"[^/\\]*:|[A-Za-z][A-Za-z0-9+.-]*//")  # postgres:/…, localhost:5432/…, postgres//…
+_OPTION = lazy_pattern(r"(?P<name>\w+)=(?P<value>[^@=?&]*)")
+_SCHEME = lazy_pattern(r"\s*[A-Za-z][A-Za-z0-9+.-]{0,30}:?//?")
+_PAIRS = lazy_pattern(rf"[\s;'\"]{KEYWORDS}\s*=", re.IGNORECASE)
+_PAIR = lazy_pattern(r"\s*['\"]?\w+(?:\s\w+)?\s*=")
+_DRIVE = lazy_pattern(r"[A-Za-z]:[\\/]")
+_MISSPELT = lazy_pattern(r"[^/\\]*:|[A-Za-z][A-Za-z0-9+.-]*//")  # postgres:/…, localhost:5432/…, postgres//…
 _EXPLICIT = ("./", "../", "/", "~")
 SQLITE = "sqlite:///"
 MEMORY = "memory:"

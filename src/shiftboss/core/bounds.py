@@ -11,8 +11,7 @@ Rules of this file
 
 from __future__ import annotations
 
-import re
-
+from shiftboss.core.pattern import lazy_pattern
 from shiftboss.core.secret_json import MASK
 
 RAW_CHARS = 32 * 1024  # of a text before it is masked: twice the longest that is kept; masking it takes some 2 ms
@@ -23,7 +22,7 @@ MAX_TRACEBACK_CHARS = 16_000  # some 150 frames; an attempt is kept in its run's
 HEAD_CHARS = 4_000  # of those: the beginning, where the error came from
 MAX_REASON_CHARS = 500  # why a result differs from what was returned
 
-_LEFT_OUT = re.compile(r"\n… (\d+) characters left out …\n")
+_LEFT_OUT = lazy_pattern(r"\n… (\d+) characters left out …\n")
 
 
 def head(raw: str, masked: str, limit: int) -> str:

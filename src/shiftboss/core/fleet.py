@@ -7,12 +7,12 @@ Rules of this file
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from datetime import datetime
 
 from shiftboss.core.events import NodeJoined, NodeLeft, NodeShedding
 from shiftboss.core.model import Node, NodeMode, Shed
+from shiftboss.core.pattern import lazy_pattern
 from shiftboss.core.snapshot import NOTHING, Change, Snapshot
 from shiftboss.core.value import Value, replace
 
@@ -21,7 +21,7 @@ RENEW_S = 10.0
 SILENT_S = 15.0  # one renewal is missing and half the lease is gone: a busy moment does not explain that
 TRUST_MARGIN_S = 3.0  # C3: the node stops before others may think that its lease has ended
 RESCUE_GRACE_S = 5.0  # C4: allows for differing clocks and slow commits of the node that seems dead
-BOOTED = re.compile(r"booted-(-?\d+)")  # the wall time of a boot, in seconds since 1970
+BOOTED = lazy_pattern(r"booted-(-?\d+)")  # the wall time of a boot, in seconds since 1970
 BOOT_TOLERANCE_S = 20  # small corrections of the clock add up; no machine boots twice within 20 s
 FREEZE_LIMIT_S = 300.0  # C4: longer than any C call that is intended; after an hour of freeze a rescue is no worse
 HELD_S = 1.0  # a shorter time fits into the grace of a rescue

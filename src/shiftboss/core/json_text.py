@@ -18,6 +18,8 @@ from typing import Any
 
 import msgspec
 
+from shiftboss.core.pattern import lazy_pattern
+
 MAX_NESTING = (
     256  # Python's own limit is 1,000 calls; some of our readers make two per level, and the caller needs some as well
 )
@@ -25,8 +27,8 @@ MAX_SHOWN_CHARS = 80  # of a name in a message
 MAX_PLAIN_DIGITS = (
     64  # of a number in one form: a longer number is written with an exponent, or "1e999" would fill memory
 )
-LONG = re.compile(rb"\d{%d}" % (MAX_PLAIN_DIGITS + 1))
-STRING = re.compile(
+LONG = lazy_pattern(rb"\d{%d}" % (MAX_PLAIN_DIGITS + 1))
+STRING = lazy_pattern(
     rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL
 )  # or an unfinished one, up to the end: so the search takes linear time
 NO_BRACKETS = bytes(sorted(set(range(256)) - set(b"[]{}")))

@@ -21,6 +21,7 @@ from typing import Any, Protocol, TypeVar
 
 from msgspec.structs import force_setattr
 
+from shiftboss.core.pattern import lazy_pattern
 from shiftboss.core.value import FAR_END, Value
 from shiftboss.errors import ConfigurationError, UnknownRun, did_you_mean
 
@@ -31,9 +32,9 @@ MAX_REMARK_CHARS = 2000  # of a reason or a note: a paragraph
 MAX_ITEMS = 1000  # of a list in a declaration
 MAX_SHOWN_CHARS = 80  # of a value, in a message
 
-DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m|h|d|w)", re.ASCII)
+DURATION = lazy_pattern(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m|h|d|w)", re.ASCII)
 UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG])?(?:i?B)?", re.IGNORECASE | re.ASCII)  # 1 KB is 1024 bytes
+SIZE = lazy_pattern(r"(\d+(?:\.\d+)?)\s*([KMG])?(?:i?B)?", re.IGNORECASE | re.ASCII)  # 1 KB is 1024 bytes
 
 Duration = float | int | str | timedelta
 T = TypeVar("T")

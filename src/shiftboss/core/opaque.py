@@ -13,8 +13,11 @@ import binascii
 import re
 from typing import SupportsIndex
 
-KEY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
-_FRAME = re.compile(rb"\$sb1\$(" + KEY_ID.pattern.encode() + rb")\$", re.ASCII)
+from shiftboss.core.pattern import lazy_pattern
+
+_KEY_ID = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+KEY_ID = lazy_pattern(_KEY_ID, re.ASCII)
+_FRAME = lazy_pattern(rb"\$sb1\$(" + _KEY_ID.encode() + rb")\$", re.ASCII)
 
 
 class OpaqueText(str):

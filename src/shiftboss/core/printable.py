@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import re
 
+from shiftboss.core.pattern import lazy_pattern
+
 INDENT = "    "
-NEWLINES = re.compile(r"\r?\n")
+NEWLINES = lazy_pattern(r"\r?\n")
 # Control characters (C0, DEL, C1), lone surrogates, the separators of lines and paragraphs, non-characters, and what
 # Unicode calls format or "default ignorable": marks of direction, zero-width characters, tags.  U+FE00 to U+FE0F are
 # left out: they only choose between forms of the sign before them, and half of all emoji have one.
-UNSEEN = re.compile(
+UNSEEN = lazy_pattern(
     "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u070f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
     "\u2060-\u206f\u3164\ud800-\udfff\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     "\U000e0000-\U000e0fff]"

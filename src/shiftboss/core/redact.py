@@ -154,15 +154,17 @@ class Redaction:
         """Each kind is searched by itself, so that none hides another."""
         lowered = text.lower() if text.isascii() else _lowered(text)
         known = self._assignments
+        after_signs = AfterSigns(known, text, lowered)
         kinds: list[Kind] = [
-            AfterSigns(known, text, lowered).spans,
             lambda first, last, end: addresses(text, first, last, end),
             lambda first, last, end: bearers(text, lowered, first, last, end),
             lambda first, last, end: secret_shapes.spans(text, first, last, end),
         ]
-        if "-" in text:
+        if after_signs.may_have_names:
+            kinds.append(after_signs.spans)
+        if after_signs.may_have_names and "-" in text:
             kinds.append(partial(in_order, (known.flagged,), known, text, lowered))
-        if "," in text:
+        if after_signs.may_have_names and "," in text:
             kinds.append(partial(in_order, known.paired, known, text, lowered))
         for kind in kinds:
             yield from _in_slices(kind, len(text), pause)

@@ -26,6 +26,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shiftboss.core.kinds import shown, text
+from shiftboss.core.pattern import lazy_pattern
 from shiftboss.core.value import EPOCH, Value
 from shiftboss.errors import ConfigurationError, InternalError, did_you_mean
 
@@ -53,7 +54,7 @@ FIELDS = {
     "month": "1-12, JAN-DEC",
     "day-of-week": "0-7, SUN-SAT (0 and 7 are Sunday), 5L (last Friday), MON#2 (second Monday)",
 }
-STEP = re.compile(r"(?P<start>\*|\d+)(?:-(?P<end>\d+))?/(?P<step>\d+)", re.ASCII)  # "*/90", "10-20/3", "5/15"
+STEP = lazy_pattern(r"(?P<start>\*|\d+)(?:-(?P<end>\d+))?/(?P<step>\d+)", re.ASCII)  # "*/90", "10-20/3", "5/15"
 BOUNDS = {
     "second": (0, 59),
     "minute": (0, 59),

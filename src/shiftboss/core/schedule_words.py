@@ -11,6 +11,7 @@ import re
 from datetime import timedelta
 from functools import lru_cache
 
+from shiftboss.core.pattern import lazy_pattern
 from shiftboss.core.schedule import NICKNAMES, Cron, Every, Schedule
 from shiftboss.core.value import EPOCH
 
@@ -22,9 +23,9 @@ MONTHS = (
     *("July", "August", "September", "October", "November", "December"),
 )
 MAX_TIMES = 6  # of a day, named one by one
-STEP = re.compile(r"\*/(\d+)", re.ASCII)
-RANGE = re.compile(r"(\d+)-(\d+)", re.ASCII)
-NUMBERS = re.compile(r"\d+(,\d+)*", re.ASCII)
+STEP = lazy_pattern(r"\*/(\d+)", re.ASCII)
+RANGE = lazy_pattern(r"(\d+)-(\d+)", re.ASCII)
+NUMBERS = lazy_pattern(r"\d+(,\d+)*", re.ASCII)
 
 
 @lru_cache(maxsize=4096)  # every look at a status words the schedules of all workers

@@ -18,11 +18,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
+from shiftboss.core.pattern import lazy_pattern
+
 MAX_NAME_CHARS = 64  # before and behind the secret word; of a longer JSON key only the head and the tail are examined
 MAX_KNOWN = 4096  # names whose answer is cached; when there are more, the cache is emptied
 
-_BORDER = re.compile(r"(?<=[^\W_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\W_]+")
-_TO_LINE_END = re.compile(r"(?:authorization|cookies?)$")
+_BORDER = lazy_pattern(r"(?<=[^\W_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\W_]+")
+_TO_LINE_END = lazy_pattern(r"(?:authorization|cookies?)$")
 
 KEYS_TO = (
     "api", "app", "application", "access", "private", "priv", "secret", "encryption", "encrypt", "decryption",
@@ -54,7 +56,7 @@ class Names:
 
     def __init__(self, added: Iterable[str] = ()) -> None:
         own = [" ?".join(map(re.escape, words.split())) for name in added if (words := _words(name))]
-        self._telling = re.compile("|".join((*USUAL, *LAST, *(rf"\b{each}\d*\b" for each in own))))
+        self._telling = lazy_pattern("|".join((*USUAL, *LAST, *(rf"\b{each}\d*\b" for each in own))))
         self._known: dict[str, bool] = {}
         # For lower-case texts.  These match every name of a secret, and others too: `is_secret` decides. Each begins
         # with letters that must be there: searching for these takes a tenth of the time of any other pattern.
@@ -62,7 +64,7 @@ class Names:
         together = [_by_first_letter(own_in_texts)] if len(own) > MAX_OWN_ALONE else own_in_texts
         self.parts_in_texts = (*_USUAL_IN_TEXTS, *together)
         self.in_texts = _by_first_letter((*_USUAL_IN_TEXTS, *own_in_texts))
-        self._perhaps = re.compile(self.in_texts)
+        self._perhaps = lazy_pattern(self.in_texts)
 
     def is_secret(self, name: str) -> bool:
         """Whether the value under *name* is a secret."""

@@ -16,6 +16,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from shiftboss.core.pattern import lazy_pattern
+
 Span = tuple[int, int]
 
 GITLAB = ("pat", "dt", "ft", "soat", "rt", "cbt", "imt", "ptt", "agent", "oas")
@@ -35,7 +37,10 @@ def _shape(sign: str, begin: str, rest: str, *, before: str = "") -> Shape:
     """*begin* with no word before it, or before the one character *before* it; then *rest*."""
     lead = f"(?<={before}{begin})" if before else ""
     return Shape(
-        sign, begin.replace("\\", ""), re.compile(f"{begin}{lead}(?<!{_WORD}{before}{begin}){rest}"), 1 if before else 0
+        sign,
+        begin.replace("\\", ""),
+        lazy_pattern(f"{begin}{lead}(?<!{_WORD}{before}{begin}){rest}"),
+        1 if before else 0,
     )
 
 
@@ -51,7 +56,7 @@ SHAPES = (
     Shape(
         ".",
         "hooks.slack.com/",
-        re.compile(r"hooks\.slack\.com/(?=((?:services|workflows|triggers)/[A-Za-z0-9/_-]{10,}+))"),
+        lazy_pattern(r"hooks\.slack\.com/(?=((?:services|workflows|triggers)/[A-Za-z0-9/_-]{10,}+))"),
     ),
     _shape("_", "k_", r"(?:live|test)_[A-Za-z0-9]{10,}+", before="[rsp]"),  # Stripe
     _shape("_", "whsec_", r"[A-Za-z0-9+/=]{16,}+"),
@@ -63,7 +68,7 @@ SHAPES = (
     _shape(".", r"SG\.", r"[A-Za-z0-9_-]{16,64}\.[A-Za-z0-9_-]{16,64}"),  # SendGrid
     _shape(".", "eyJ", r"[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]*+)?"),  # a JSON Web Token
 )
-_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY")  # up to its end, see below
+_PRIVATE_KEY = lazy_pattern(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY")  # up to its end, see below
 
 
 SEPARATOR = "\ud800"  # as in `secret_texts.py`

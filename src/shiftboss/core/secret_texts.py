@@ -5,6 +5,8 @@ Rules of this file
   pair.  Quotes (however deeply escaped), brackets and blocks are followed to their end.
 - A value without an end reaches to the end of the text: too much is masked rather than too little.
 - The value of a header that contains blanks (`Authorization`, `Cookie`) reaches to the end of its line.
+- A name is searched for only in a text that has its letters: most texts have those of no name.  So most processes
+  compile few of these patterns, which takes 80 ms for all of them.
 - Each pattern takes linear time: whatever it repeats is bounded, or is a single character, matched possessively
   (CPython before 3.11.5 matches more than one character possessively in a wrong way, gh-106052).
 - A text that names more than MAX_FOUND secrets, or has more than MAX_LOOKED_AT things that look like one, is masked
@@ -19,6 +21,7 @@ from functools import lru_cache
 from heapq import heappop, heapreplace
 from itertools import islice
 
+from shiftboss.core.pattern import lazy_pattern
 from shiftboss.core.secret_names import MAX_NAME_CHARS, Names, reaches_to_line_end
 
 MAX_FOUND = 5_000  # secrets of one kind in a text: with more of them it is no text
@@ -34,88 +37,105 @@ Span = tuple[int, int]
 _QUOTE = r"(?:\\{0,15}[\"']|%2[27]|&quot;|&#(?:3[49]|x27);)"
 _BLANKS = r"(?:\s|\\{1,8}[nrt]){0,4}"  # also in the way in which `repr` writes them
 _ASSIGNS = rf"{_QUOTE}?\]?{_BLANKS}(?P<mark>[:=]{{1,2}}>?|%3[ad]|>){_BLANKS}"
-_TYPE = re.compile(
+_TYPE = lazy_pattern(
     r"""(?:[\w.]{0,40}\.)?(?:str|bytes|int|float|bool|None|Any|object|SecretStr|Optional|Annotated|Union|Literal)\b"""
     r"""(?:\[[^\]=\n]{0,80}\])?(?:\s?\|\s?[\w.\[\]]{1,40}){0,3}(?P<default>\s{0,2}=\s{0,2}(?!=))?(?=[\s,;)\]}"'|]|$|(?<=\s)|(?<==))"""
 )
 _NOTHING = frozenset(("none", "true", "false", "null", "...", "…", "str", "bytes", "int"))
 
-_OPENING = re.compile(
+_OPENING = lazy_pattern(
     r"""[bru]{0,2}(?P<slashes>\\{0,15}+)(?P<quote>\"{3}|'{3}|"|'|%2[27]|&quot;|&#(?:3[49]|x27);)""", re.I
 )
-_NAMES_ANOTHER = re.compile(rf"{_QUOTE}\s{{0,3}}+[:=]")
+_NAMES_ANOTHER = lazy_pattern(rf"{_QUOTE}\s{{0,3}}+[:=]")
 _MAY_OPEN = frozenset("bruBRU\\\"'%&")
-_BRACKET = re.compile(r"""(?P<slashes>\\{0,15}+)(?P<quote>["'])|(?P<open>[\[({])|[\])}]""")
-_BLOCK = re.compile(r"[|>][+-]?\d?[ \t]*\n[ \t]+")
-_BLOCK_END = re.compile(r"\n(?![ \t\n])")
-_SCHEME = re.compile(r"(?:bearer|basic|digest|negotiate|token)\s{1,3}", re.I)
-_BARE_END = re.compile(r"""[\s"',;&<](?:(?<=\s)|(?<=[,;&])(?=\s|$|[\w.-]{1,40}\s{0,2}[=:])|(?<=["'<])(?!\w))""")
-_LINE_END = re.compile(r"[\\\r\n](?:(?<!\\)|(?=[rn]))")
+_BRACKET = lazy_pattern(r"""(?P<slashes>\\{0,15}+)(?P<quote>["'])|(?P<open>[\[({])|[\])}]""")
+_BLOCK = lazy_pattern(r"[|>][+-]?\d?[ \t]*\n[ \t]+")
+_BLOCK_END = lazy_pattern(r"\n(?![ \t\n])")
+_SCHEME = lazy_pattern(r"(?:bearer|basic|digest|negotiate|token)\s{1,3}", re.I)
+_BARE_END = lazy_pattern(r"""[\s"',;&<](?:(?<=\s)|(?<=[,;&])(?=\s|$|[\w.-]{1,40}\s{0,2}[=:])|(?<=["'<])(?!\w))""")
+_LINE_END = lazy_pattern(r"[\\\r\n](?:(?<!\\)|(?=[rn]))")
 _QUOTED_LINE_END = {  # or, of a header, the end of one of its quoted values
-    '"': re.compile(r'(?P<inner>="[^"\r\n]*+")|["\r\n]|\\[rn]'),
-    "'": re.compile(r"(?P<inner>='[^'\r\n]*+')|['\r\n]|\\[rn]"),
+    '"': lazy_pattern(r'(?P<inner>="[^"\r\n]*+")|["\r\n]|\\[rn]'),
+    "'": lazy_pattern(r"(?P<inner>='[^'\r\n]*+')|['\r\n]|\\[rn]"),
 }
 _REST_OF_NAME = r"[a-z0-9_\xb5-\u1fff\u2c00-\ud7ff\ud801-\U0010ffff-]"  # in lower-case texts; twice as fast as [\w-]
 _IS_PAIR = rf"(?=[\w .-]{{1,{4 * MAX_NAME_CHARS}}}{_QUOTE}\s{{0,3}},\s{{0,3}}b?[\"'\\])"  # mostly searches no further
-_IN_FRONT = re.compile(rf"[\w-]{{0,{MAX_NAME_CHARS}}}+")
+_IN_FRONT = lazy_pattern(rf"[\w-]{{0,{MAX_NAME_CHARS}}}+")
 _NO_SIGN = r"""(?!s?(?:(?:\s|\\[nrt])\w|["'],))"""  # after a name: a word follows, or the next item of a list
 # A name ends with its secret word.  If none of 512 letters has one in the first half, that half is skipped at once.
 _LONG_WORD = rf"(?={_REST_OF_NAME}{{{REACH_CHARS // 2}}}){_REST_OF_NAME}{{{REACH_CHARS // 4}}}"
 
-_BEGIN_OF_ADDRESS = re.compile(r":\\?/\\?/")
-_ADDRESS = re.compile(
+_BEGIN_OF_ADDRESS = lazy_pattern(r":\\?/\\?/")
+_ADDRESS = lazy_pattern(
     r""":\\?/\\?/(?P<user>[^\s/?#@:"'<>\\\ud800]{0,300}+)"""
     r"""(?P<password>:[^\s/?#"'<>\\\ud800]{0,500}(?=@)|:(?!\\?/\\?/|\d{1,5}(?:[/?#\s]|$))[^\s@"'<>\ud800]{0,100}+(?=@)"""
     r"""|:\\?/\\?/[^\s@"'<>\ud800]{0,30}+(?=@))?@""",
 )
 _WEB = ("http", "https")
-_SCHEMES = tuple(
-    re.compile(rf"{each}(?<!\w{each})(?:\s|%20|\+){{1,3}}(?P<value>[\w.~+/=-]{{8,}}+)")
+_SCHEMES = {
+    each: lazy_pattern(rf"{each}(?<!\w{each})(?:\s|%20|\+){{1,3}}(?P<value>[\w.~+/=-]{{8,}}+)")
     for each in ("bearer", "basic", "negotiate")
-)
-_REST_OF_VALUE = re.compile(r"[\w.~+/=-]*+")
-_PLAIN_WORD = re.compile(r"[A-Za-z]?[a-z]+")
+}
+_REST_OF_VALUE = lazy_pattern(r"[\w.~+/=-]*+")
+_PLAIN_WORD = lazy_pattern(r"[A-Za-z]?[a-z]+")
 
 
 class Assignments:
     """Values that follow the names that *names* calls secret."""
 
-    __slots__ = ("flagged", "is_secret", "named", "paired")
+    __slots__ = ("_letters", "flagged", "is_secret", "named", "paired")
 
     def __init__(self, names: Names) -> None:
         rest = rf"{_REST_OF_NAME}{{0,{MAX_NAME_CHARS}}}+"
         name = rf"(?P<name>[\w-]{{0,{MAX_NAME_CHARS}}}?{names.in_texts}{rest})"
         quoted = rf"(?P<name>(?:{rest}[ .]{{1,2}}+)?[\w-]{{0,{MAX_NAME_CHARS}}}?{names.in_texts}{rest})"
         self.is_secret = names.is_secret
+        self._letters = tuple(map(_letters, names.parts_in_texts))
         self.named = tuple(
-            re.compile(rf"{_early(part)}(?:{rest}(?![a-z0-9_-]){_NO_SIGN}(?P<sign>{_ASSIGNS})|{_LONG_WORD})")
+            lazy_pattern(rf"{_early(part)}(?:{rest}(?![a-z0-9_-]){_NO_SIGN}(?P<sign>{_ASSIGNS})|{_LONG_WORD})")
             for part in names.parts_in_texts
         )
-        self.flagged = re.compile(rf"-(?<![\w-]-)-?(?=\w){name}(?:[\"'],)?\s{{1,3}}(?!-)")
+        self.flagged = lazy_pattern(rf"-(?<![\w-]-)-?(?=\w){name}(?:[\"'],)?\s{{1,3}}(?!-)")
         self.paired = tuple(
-            re.compile(rf"{bracket}\s{{0,3}}+b?{_QUOTE}{_IS_PAIR}{quoted}{_QUOTE}\s{{0,3}},\s{{0,3}}(?=b?[\"'\\])")
+            lazy_pattern(rf"{bracket}\s{{0,3}}+b?{_QUOTE}{_IS_PAIR}{quoted}{_QUOTE}\s{{0,3}},\s{{0,3}}(?=b?[\"'\\])")
             for bracket in (r"\[", r"\(")
         )
+
+    def within(self, lowered: str) -> tuple[re.Pattern[str], ...]:
+        """Those of `named` whose letters *lowered* has.  Without any, it has no name of a secret."""
+        return tuple(pattern for letters, pattern in zip(self._letters, self.named, strict=True) if letters in lowered)
+
+
+def _letters(part: str) -> str:
+    """The letters with which *part* begins, and without which it is in no text; empty if it begins otherwise."""
+    letters = re.match(r"[a-z]+(?![\[?*{])", part)
+    return "" if letters is None else letters[0]
 
 
 def _early(part: str) -> str:
     """*part* with the check for a following sign right behind its first letters: its slow rest is tried less often."""
-    letters = re.match(r"[a-z]+(?!\[)", part)
-    return part if letters is None else part[: letters.end()] + _NO_SIGN + part[letters.end() :]
+    letters = _letters(part)
+    return letters + _NO_SIGN + part[len(letters) :] if letters else part
 
 
 class AfterSigns:
     """`name=value` and similar assignments in one text, searched slice by slice."""
 
-    __slots__ = ("_at", "_ends", "_known", "_lowered", "_open_end", "_text")
+    __slots__ = ("_at", "_ends", "_known", "_lowered", "_named_within", "_open_end", "_text")
 
     def __init__(self, known: Assignments, text: str, lowered: str) -> None:
         self._known = known
         self._text = text
         self._lowered = lowered
+        self._named_within = known.within(lowered)
         self._ends = _Ends(text)
         self._at = 0  # everything before this position has been searched
         self._open_end = 0  # of the last value without a closing quote or bracket: others may begin inside and go on
+
+    @property
+    def may_have_names(self) -> bool:
+        """Whether the text has the letters of any secret's name."""
+        return bool(self._named_within)
 
     def spans(self, first: int, last: int, end: int) -> Iterator[Span]:
         """The values whose name begins within *first* and *last*; names and signs do not reach beyond *end*."""
@@ -155,7 +175,7 @@ class AfterSigns:
         Each part that a name may have is searched for separately.  The caller moves `_at` on behind what it has
         handled.
         """
-        lowered, named = self._lowered, self._known.named
+        lowered, named = self._lowered, self._named_within
         self._at = max(self._at, at)
         heads: list[tuple[int, int, re.Match[str] | None]] = [(at, index, None) for index in range(len(named))]
         while heads:
@@ -253,15 +273,17 @@ def _near_signs(text: str, first: int, last: int, end: int) -> Iterator[re.Match
 
 def bearers(text: str, lowered: str, first: int, last: int, end: int) -> Iterator[Span]:
     """What follows the name of an authorization scheme."""
-    for scheme in _SCHEMES:
-        for match in scheme.finditer(lowered, first, end):
+    for scheme, pattern in _SCHEMES.items():
+        if lowered.find(scheme, first, end) < 0:
+            continue
+        for match in pattern.finditer(lowered, first, end):
             start, stop = match.span("value")
             if match.start() >= last:
                 break
             if stop == end:  # not the end of the value, but of the range that is searched
                 rest = _REST_OF_VALUE.match(text, stop)
                 stop = stop if rest is None else rest.end()
-            is_word = scheme is not _SCHEMES[0] and _PLAIN_WORD.fullmatch(text, start, stop) is not None
+            is_word = scheme != "bearer" and _PLAIN_WORD.fullmatch(text, start, stop) is not None
             yield (start, start) if is_word else (start, stop)
 
 

@@ -14,6 +14,8 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
+from shiftboss.core.pattern import lazy_pattern
+
 MIN_CHARS = 4  # of a value in a payload: "12" would be found in every timestamp
 MIN_SUBSTRING_CHARS = 6  # shorter values are searched for as whole words
 MIN_LINE_CHARS = 8  # of one line of a longer value
@@ -26,8 +28,8 @@ MAX_LINES = 200  # of one value
 PIECE_CHARS = 500  # of a value with characters that can be written in several ways: longer ones are split into pieces
 
 Span = tuple[int, int]
-_CUT = re.compile(r"…|\.\.\.|\[truncated|<truncated")
-_ALWAYS_THE_SAME = re.compile(r"[A-Za-z0-9_.~-]+")  # URLs do not change these, and nothing else does either
+_CUT = lazy_pattern(r"…|\.\.\.|\[truncated|<truncated")
+_ALWAYS_THE_SAME = lazy_pattern(r"[A-Za-z0-9_.~-]+")  # URLs do not change these, and nothing else does either
 _NAMED = {"\n": "n", "\r": "r", "\t": "t", "\f": "f", "\b": "b"}
 _ENTITIES = {"&": "amp|#38", "<": "lt|#60", ">": "gt|#62", '"': "quot|#34", "'": "apos|#39|#x27"}
 

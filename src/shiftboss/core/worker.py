@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 
+from shiftboss.core.pattern import lazy_pattern
 from shiftboss.core.policy import BreakerPolicy, HealthPolicy, Priority, Rate, RetryPolicy
 from shiftboss.core.schedule import Schedule
 from shiftboss.core.value import Value, Word
 from shiftboss.errors import ConfigurationError
 
-NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?", re.ASCII)
+NAME = lazy_pattern(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?", re.ASCII)
 TAG_PREFIX = "tag:"
 PROBATION_S = 3600.0  # K5: a failing worker is worth a new attempt an hour later
 PROBATION_OF_TRIGGERED_S = 30.0  # somebody waits for its accepted triggers; as long as the cooldown of a breaker
