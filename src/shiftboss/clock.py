@@ -10,15 +10,13 @@ Rules of this file
 
 from __future__ import annotations
 
-import ctypes
 import sys
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 LEASE_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # macOS: its CLOCK_MONOTONIC counts sleep
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
 class Clock(Protocol):
@@ -83,13 +81,16 @@ class SystemClock:
 def _boot_id() -> str:
     """Empty if the system gives none."""
     try:
-        return BOOT_ID.read_text(encoding="ascii").strip()
+        with open(BOOT_ID, encoding="ascii") as file:
+            return file.read().strip()
     except OSError:
         return _boot_session() if sys.platform == "darwin" else ""
 
 
 def _boot_session() -> str:
     """macOS: sysctl kern.bootsessionuuid; a sandbox may refuse it."""
+    import ctypes  # 2 ms of import, only where there is no /proc
+
     try:
         size, value = ctypes.c_size_t(64), ctypes.create_string_buffer(64)
         status: int = ctypes.CDLL(None).sysctlbyname(b"kern.bootsessionuuid", value, ctypes.byref(size), None, 0)

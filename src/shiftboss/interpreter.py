@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 
 from shiftboss.errors import ConfigurationError
 
@@ -27,9 +26,11 @@ def interpreter() -> str | None:
     if named and named != sys.executable:
         candidates = [named]
     else:
-        folder = Path(sys.exec_prefix, "bin")
+        folder = os.path.join(sys.exec_prefix, "bin")
         names = (f"python{sys.version_info[0]}.{sys.version_info[1]}", "python3")
-        candidates = [sys.executable or ""] if _is_python(sys.executable or "") else [str(folder / n) for n in names]
+        candidates = (
+            [sys.executable or ""] if _is_python(sys.executable or "") else [os.path.join(folder, n) for n in names]
+        )
     return next((each for each in candidates if each and os.access(each, os.X_OK)), None)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import PurePath
 from typing import Any, Literal, NamedTuple
 
 from msgspec import Raw, Struct
@@ -245,7 +244,7 @@ def _redacted(value: Any, /, *, name: str) -> str | re.Pattern[str] | SecretValu
 
 
 def _store(value: Any, /, *, name: str) -> str:
-    given = str(value) if isinstance(value, PurePath) else value
+    given = value if isinstance(value, str) else _path_text(value)
     try:
         return text(4096)(given, name=name)
     except ConfigurationError:
@@ -256,6 +255,12 @@ def _store(value: Any, /, *, name: str) -> str:
             f"{name}={what!r} is not an address; give a string such as sqlite:///jobs.db or "
             "postgresql://user@host/database"
         ) from None
+
+
+def _path_text(value: Any) -> Any:
+    from pathlib import PurePath  # 3 ms of import, only for those who give a path
+
+    return str(value) if isinstance(value, PurePath) else value
 
 
 def _clock(value: Any, /, *, name: str) -> Any:

@@ -8,7 +8,6 @@ Rules of this file
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
 import sys
@@ -56,6 +55,8 @@ def _overwrite(texts: dict[bytes, bytes]) -> None:
         return
     if not 0 < end - begin <= MAX_BYTES:
         return
+    import ctypes  # 2 ms of import, only for those who give a password
+
     at = begin
     for argument in ctypes.string_at(begin, end - begin).split(b"\0"):
         new = texts.get(argument)

@@ -9,7 +9,6 @@ Rules of this file
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -65,6 +64,8 @@ def read_settings(folder: Path, *, commands: tuple[str, ...]) -> Settings:
 
 
 def _load(file: Path) -> dict[str, Any]:
+    import tomllib  # 4 ms of import, only where there is a file
+
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:

@@ -16,7 +16,6 @@ import importlib.util
 import os
 import runpy
 import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -75,6 +74,8 @@ def ref_of(function: Any, worker: str) -> FunctionRef:
 
 def this_script() -> Script:
     """What this process was started with as `__main__`."""
+    from pathlib import Path  # 3 ms of import, only for executor='process'
+
     main = sys.modules.get(MAIN)
     spec = getattr(main, "__spec__", None)
     if spec is not None and spec.name != MAIN:
@@ -140,6 +141,8 @@ def _module(ref: FunctionRef) -> ModuleType:
 
 
 def _leads_to(name: str, file: str) -> bool:
+    from pathlib import Path  # as above
+
     try:
         spec = importlib.util.find_spec(name)
     except (ImportError, ValueError):
