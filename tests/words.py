@@ -47,7 +47,7 @@ PLAIN = set(
     document enabled encoded end ended ends entry error every explain explainer explanation failed failure fan
     filter forgotten found freeze full graph half health held here history inbox is joined json keep kept key
     keyring left lifecycle limit line log loop makes mark membership meter mode model names next no not note
-    nothing number on open opened order other out owed owes pairs parts pattern phase pick picker policy pressure
+    nothing number on open opened order other out owed owes pairs pace parts pattern phase pick picker policy pressure
     pressures prevail printable priority progress prunable rate reached reader reason reconcile redact redacting
     redaction refused registration report request restored retention retry row sample schema scope secret
     severity shutdown signs skipped span stale start started state status step stepped stop store stored system

@@ -174,6 +174,11 @@ class Waitlists:
         }
 
     @property
+    def is_empty(self) -> bool:
+        """Whether no lane waits."""
+        return not self._filed
+
+    @property
     def size(self) -> int:
         """How many entries are kept, outdated ones among them."""
         lists = sum(len(waiting.entries) + len(waiting.again) for waiting in self._lists.values())

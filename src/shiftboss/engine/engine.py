@@ -10,6 +10,7 @@ Rules of this file
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -34,6 +35,7 @@ from shiftboss.engine.inbox import MAX_MUTATIONS, Inbox, weight_of
 from shiftboss.engine.lease import Lease, LeaseWatch
 from shiftboss.engine.mutation import Answer, Mutation, Needs, deliver
 from shiftboss.engine.neighbours import Neighbours, can_freeze
+from shiftboss.engine.pace import GATHER_S, Pace, may_wait
 from shiftboss.engine.restored import restored_in
 from shiftboss.engine.retention import Retention
 from shiftboss.engine.running import RunningAttempts
@@ -146,6 +148,8 @@ class Engine:
             entries=entries,
         )
         self._waiters = Waiters()
+        self._pace = Pace(clock.monotonic_s)
+        self._pause = time.sleep
         self._wake = threading.Event()  # set with every wake-up; what the back-off waits for
         self._is_open = False
         self._ticked_s = float("-inf")
@@ -420,8 +424,12 @@ class Engine:
             self._write_if_due()
             processes = self._tick()
             mutations = [] if self._cycle.owes_look else self._admitted(self._inbox.take())
+            if self._pace.is_busy and self._may_wait(mutations):
+                self._pause(GATHER_S)
+                mutations += self._admitted(self._inbox.take())
             began_s = self._clock.monotonic_s()
             turn = self._cycle.turn(mutations, processes=processes)
+            self._pace.turned(self._clock.monotonic_s() - began_s)
             self._measured(self._clock.monotonic_s() - began_s, batches=weight_of(mutations) / MAX_MUTATIONS)
             if turn.missed:
                 missed = set(turn.missed)
@@ -443,6 +451,12 @@ class Engine:
             failure = StoreUnavailable(f"the engine failed: {error}", maybe_stored=False)
             self.contact.failed(failure, fact="is not used")
             self._store_failed(mutations, failure)
+
+    def _may_wait(self, mutations: Sequence[Mutation]) -> bool:
+        waitlists, awaited = self._cycle.agenda.waitlists, self._waiters.runs
+        return not self.is_stopping and may_wait(
+            mutations, self._cycle.snapshot, waitlists, now=self._clock.now(), awaited=awaited
+        )
 
     def _write_if_due(self) -> None:
         """Only a write shows whether the store takes writes: a node renews its lease, a client begins a transaction.

@@ -29,6 +29,11 @@ class Waiters:
         registration = _Registration(self, run_id, answer)
         return Mutation(partial(_look, run_id=run_id), Needs(runs=(run_id,)), registration, worker=NO_WORKER)
 
+    @property
+    def runs(self) -> Collection[int]:
+        """The runs for whose end somebody waits."""
+        return self._waiting.keys()
+
     def add(self, run_id: int, answer: Answer) -> None:
         self._waiting.setdefault(run_id, []).append(answer)
 
