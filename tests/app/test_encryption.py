@@ -622,8 +622,7 @@ async def test_a_replay_by_who_lacks_the_key_keeps_the_bytes_and_the_key(at: Som
 
     boss = declared(at.url, AesGcmCodec({"k2": NEW, "k1": OLD}))
     async with boss:
-        await boss.wait_for(again.id, timeout=WAIT_S)
-        done = await boss.run_info(again.id)
+        done = await boss.wait_for(again.id, timeout=WAIT_S)
 
     assert done.payload == dead.payload
     assert (done.status, done.encoded_by) == (Status.DEAD, "k1")

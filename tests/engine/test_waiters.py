@@ -48,10 +48,27 @@ def test_whoever_waits_is_answered_after_the_commit_that_ends_the_run(world, wai
 def test_of_a_run_that_has_ended_it_is_answered_at_once(world, waiters):
     start, answer = running(world), Kept()
     world.turn(world.done(start))
-    world.turn(waiters.mutation(start.run.id, answer))
+    turn = world.turn(waiters.mutation(start.run.id, answer))
+    ((replied, run, error),) = waiters.ended(turn.events, world.session, claims_read=False)
 
-    assert (answer.value.id, answer.value.status) == (start.run.id, Status.SUCCEEDED)
+    assert (replied, run.id, run.status, error) == (answer, start.run.id, Status.SUCCEEDED, None)
     assert waiters.all() == []
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_what_a_waiter_gets_has_its_payload_whenever_the_run_ended(together, world, waiters):
+    """A2: also if that was in the turn in which the wait began, or before it."""
+    mutation, _ = world.trigger("mail", payload=b'{"to":"ada"}')
+    (start,) = world.turn(mutation).starts
+    answer = Kept()
+    world.cycle.forget()  # what is read again of a claim has no payload
+    if not together:
+        world.turn(world.done(start))
+    mutations = [world.done(start)] if together else []
+    turn = world.turn(*mutations, waiters.mutation(start.run.id, answer))
+    ((_, run, _),) = waiters.ended(turn.events, world.session, claims_read=False)
+
+    assert (run.status, run.payload) == (Status.SUCCEEDED, b'{"to":"ada"}')
 
 
 def test_of_a_run_that_nobody_knows_it_is_refused_at_once(world, waiters):

@@ -23,9 +23,10 @@ from shiftboss.ports.store import Session
 class Waiters:
     def __init__(self) -> None:
         self._waiting: dict[int, list[Answer]] = {}
+        self._ended_before: set[int] = set()  # runs that had ended when a wait for them was registered
 
     def mutation(self, run_id: int, answer: Answer) -> Mutation:
-        """Answers at once if the run has ended, else when it ends.  Raises UnknownRun."""
+        """Answers after this turn if the run has ended, else when it ends.  Raises UnknownRun."""
         registration = _Registration(self, run_id, answer)
         return Mutation(partial(_look, run_id=run_id), Needs(runs=(run_id,)), registration, worker=NO_WORKER)
 
@@ -34,8 +35,10 @@ class Waiters:
         """The runs for whose end somebody waits."""
         return self._waiting.keys()
 
-    def add(self, run_id: int, answer: Answer) -> None:
+    def add(self, run_id: int, answer: Answer, *, has_ended: bool = False) -> None:
         self._waiting.setdefault(run_id, []).append(answer)
+        if has_ended:
+            self._ended_before.add(run_id)
 
     def ended(self, events: Iterable[Event], session: Session, *, claims_read: bool) -> list[Reply]:
         """Answers for those whose run has ended; with *claims_read* others may have ended any, so all are looked up."""
@@ -43,9 +46,9 @@ class Waiters:
             return []
         ids: Collection[int] = self._waiting.keys()
         if not claims_read:
-            ids = [
-                event.run for event in events if isinstance(event, RunEnded | RunSkipped) and event.run in self._waiting
-            ]
+            ended = (event.run for event in events if isinstance(event, RunEnded | RunSkipped))
+            ids = self._ended_before.union(run_id for run_id in ended if run_id in self._waiting)
+        self._ended_before.clear()
         if not ids:
             return []
         with session.read() as reader:
@@ -59,7 +62,10 @@ class Waiters:
 
 
 class _Registration:
-    """An answer within the engine's thread: passes on a run that has ended, or registers for its end."""
+    """An answer within the engine's thread: registers for the end of a run, which may lie behind it.
+
+    A run that ended in this very turn is in the snapshot without its payload, so it is read from the store too.
+    """
 
     loop = None
 
@@ -69,10 +75,8 @@ class _Registration:
         self._answer = answer
 
     def resolve(self, value: Any) -> None:
-        if isinstance(value, Run) and value.status.is_final:
-            deliver([(self._answer, value, None)])
-        else:
-            self._waiters.add(self._run_id, self._answer)
+        has_ended = isinstance(value, Run) and value.status.is_final
+        self._waiters.add(self._run_id, self._answer, has_ended=has_ended)
 
     def reject(self, error: BaseException) -> None:
         deliver([(self._answer, None, error)])
