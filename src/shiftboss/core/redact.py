@@ -222,8 +222,7 @@ def _without(text: str, spans: Iterable[Span]) -> str:
 
 def places_of(values: Iterable[str], payload: bytes | None) -> tuple[Place, ...]:
     """Where *payload* contains one of *values*: places can be stored, values cannot.  The whole payload if too many."""
-    known = Values(values)
-    if payload is None or not known.values:
+    if payload is None or not (known := Values(values)).values:
         return ()
     if b"\\u00" not in payload and next(known.spans(payload.decode("utf-8", "replace")), None) is None:
         return ()

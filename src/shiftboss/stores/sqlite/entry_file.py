@@ -9,19 +9,19 @@ Rules of this file
 
 from __future__ import annotations
 
-import heapq
 import os
 import struct
-import threading
-import zlib
 from collections.abc import Collection
 from contextlib import suppress
+from itertools import count
+from zlib import crc32
 
 from shiftboss.ports.store import AttemptKey
 
 BEGIN = 128  # before it, the file says whose it is
 MARK = b"entries\n"  # marks a file in which functions are noted
-RECORD = struct.Struct("<qqLxxxx")  # run, fence, CRC-32 of these
+BODY = struct.Struct("<qq")  # run, fence
+RECORD = struct.Struct("<qqLxxxx")  # the same, and the CRC-32 of these
 NOTHING = bytes(RECORD.size)
 FIRST = BEGIN + len(MARK)
 MAX_BYTES = 1 << 22  # of 170,000 attempts at once: no node has that many
@@ -33,29 +33,30 @@ class EntryFile:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._pid = os.getpid()
-        self._lock = threading.Lock()  # protects the places
+        # Functions are entered in one thread and forgotten in another.  There is no lock: popping, appending and
+        # counting on are atomic, and one claim is noted before it is forgotten.
         self._places: dict[AttemptKey, int] = {}
-        self._free: list[int] = []  # a heap: the lowest place is reused first, so that the file stays short
+        self._free: list[int] = []  # places whose attempt has been forgotten
+        self._new_places = count()  # used only if none is free, so that the file stays short
         self._is_trusted = self._write(BEGIN, MARK)
 
     def note(self, run_id: int, fence: int) -> None:
         """The function of that claim is about to be entered."""
         if not self._is_trusted or os.getpid() != self._pid:
             return
-        entry = (run_id, fence)
-        with self._lock:
-            place = heapq.heappop(self._free) if self._free else len(self._places)
-            self._places[entry] = place
-        body = struct.pack("<qq", run_id, fence)
-        if not self._write(FIRST + place * RECORD.size, RECORD.pack(run_id, fence, zlib.crc32(body))):
+        try:
+            place = self._free.pop()
+        except IndexError:
+            place = next(self._new_places)
+        self._places[run_id, fence] = place
+        if not self._write(FIRST + place * RECORD.size, RECORD.pack(run_id, fence, crc32(BODY.pack(run_id, fence)))):
             self.forget_all()
 
     def forget(self, run_id: int, fence: int) -> None:
         """What became of the attempt is committed.  Its record stays until another one takes its place."""
-        with self._lock:
-            place = self._places.pop((run_id, fence), None)
-            if place is not None:
-                heapq.heappush(self._free, place)
+        place = self._places.pop((run_id, fence), None)
+        if place is not None:
+            self._free.append(place)
 
     def forget_all(self) -> None:
         """Erase everything: from now on nobody can tell."""
@@ -82,7 +83,7 @@ def entries_in(data: bytes) -> Collection[AttemptKey] | None:
         if len(record) < RECORD.size:
             return None
         run_id, fence, checksum = RECORD.unpack(record)
-        if zlib.crc32(record[:16]) != checksum:
+        if crc32(record[: BODY.size]) != checksum:
             return None
         keys.add((run_id, fence))
     return keys
