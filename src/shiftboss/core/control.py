@@ -69,15 +69,7 @@ def trigger(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], request: R
         if earlier is not None:
             return NOTHING, earlier
     must_be_accepted(state, request)
-    run = replace(
-        triggered_run(state, now, request=request),
-        id=next(ids),
-        key=request.key,
-        digest=request.digest,
-        payload=request.payload,
-        masked=request.masked,
-        encoded_by=encoded_by(snapshot, request.payload),
-    )
+    run = triggered_run(state, now, request=request, run_id=next(ids), codec_key=snapshot.codec_key)
     stored = RunStored(at=now, worker=run.worker, run=run.id, origin="trigger")
     return Change(runs=(run,), events=(stored, *_audited(run, state, now))), run
 
@@ -96,8 +88,8 @@ def must_be_accepted(state: WorkerState, request: Request) -> None:
         )
 
 
-def triggered_run(state: WorkerState, now: datetime, *, request: Request) -> Run:
-    """The run of a trigger, as yet without an id, a key and a payload: all that a fan-out's triggers may share."""
+def triggered_run(state: WorkerState, now: datetime, *, request: Request, run_id: int, codec_key: str) -> Run:
+    """The run of a trigger; *codec_key* encodes its payload in the store."""
     definition = state.definition
     due_at, by_calendar = now, False
     if request.at is not None:
@@ -106,7 +98,7 @@ def triggered_run(state: WorkerState, now: datetime, *, request: Request) -> Run
         due_at = later(now, request.delay_s)
     deadline_at = None if definition.deadline_s is None else later(due_at, definition.deadline_s)
     return Run(
-        id=0,
+        id=run_id,
         worker=state.name,
         origin=Origin.TRIGGER,
         status=Status.PENDING,
@@ -120,6 +112,11 @@ def triggered_run(state: WorkerState, now: datetime, *, request: Request) -> Run
         by=request.by,
         traceparent=request.traceparent,
         by_calendar=by_calendar,
+        key=request.key,
+        digest=request.digest,
+        payload=request.payload,
+        masked=request.masked,
+        encoded_by=encoded_by(request.payload, codec_key),
     )
 
 
@@ -138,11 +135,9 @@ def how(run: Run, now: datetime) -> str:
     return ", ".join(filter(None, ("forced" if run.forced else "", due)))
 
 
-def encoded_by(snapshot: Snapshot, payload: bytes | None) -> str:
+def encoded_by(payload: bytes | None, codec_key: str) -> str:
     """The id of the key that encodes a new run's payload in the store; empty if it is stored plain or there is none."""
-    if payload is None:
-        return ""
-    return key_of(payload) or snapshot.codec_key
+    return "" if payload is None else key_of(payload) or codec_key
 
 
 def earlier_run(
@@ -445,7 +440,7 @@ def replay(
         deadline_at=deadline_at,
         by=by,
         traceparent=dead.traceparent,
-        encoded_by=encoded_by(snapshot, dead.payload),
+        encoded_by=encoded_by(dead.payload, snapshot.codec_key),
     )
     closed = replace(letter, state="replayed", closed_at=now, closed_by=by, replayed_as=run.id)
     audit = Audit(

@@ -232,6 +232,9 @@ class Walk:
         if only is not None:
             self._push(NO_QUEUE, only, None)
             return
+        if lane.is_empty:  # each end of a run brings its lane here, and most workers have no other run
+            self._end_reservation(name)
+            return
         before = len(self._heap)
         for number in range(QUEUES):
             self._advance(number, lane.heads(number))
@@ -316,7 +319,7 @@ class Walk:
         self.here.room.take(answer.state.definition.executor, answer.priority)
         self._granted.add(run.worker)
         self.decision.grants.append(Grant(run, answer.probe, answer.fallback, answer.degraded))
-        self.here.company.starts(replace(run, claim=Claim(node=node_id, fence=0, at=self.now)))
+        self.here.company.starts(run)
         if answer.state.disabled is not None or run.worker not in self.snapshot.relations.free:
             claim = Claim(node=node_id, fence=0, at=self.now, probe=answer.probe)
             self.view.grant(replace(run, status=Status.RUNNING, claim=claim))  # for the runs asked about after it

@@ -53,7 +53,8 @@ def trigger_many(
         alike = request.worker, request.delay_s, request.at, request.priority, request.force, request.by
         common = shared.get(alike)
         if common is None:
-            common = shared[alike] = triggered_run(readable(snapshot, request.worker), now, request=request)
+            state = readable(snapshot, request.worker)
+            common = shared[alike] = triggered_run(state, now, request=request, run_id=0, codec_key="")
         run = replace(
             common,
             id=next(ids),
@@ -62,7 +63,7 @@ def trigger_many(
             payload=request.payload,
             traceparent=request.traceparent,
             masked=request.masked,
-            encoded_by=encoded_by(snapshot, request.payload),
+            encoded_by=encoded_by(request.payload, snapshot.codec_key),
         )
         runs.append(run)
         fresh.append(run)

@@ -16,8 +16,8 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from shiftboss.core.lane import MANY_RESCUES
-from shiftboss.core.model import Node, Run
-from shiftboss.core.value import later, seconds_between
+from shiftboss.core.model import Claim, Node, Run
+from shiftboss.core.value import later, replace, seconds_between
 
 QUIET_S = 60.0  # C8: the longest that other runs wait for an isolated one
 OPEN_S = 20.0  # time for the runs that waited to get slots; the shorter it is, the sooner the guilty run is found
@@ -120,10 +120,12 @@ class Company:
         self.wanting.setdefault(run.worker, run)
 
     def starts(self, run: Run) -> None:
-        """*run* starts on this node."""
+        """*run* is about to start on this node."""
         self._running.append(run)
-        if self._guarded is None and guards(run, self._now) is not None:
-            self._guarded = run
+        if self._guarded is None and is_isolated(run):
+            claimed = replace(run, claim=Claim(node=self._node.id, fence=0, at=self._now))
+            if guards(claimed, self._now) is not None:
+                self._guarded = claimed
 
     def _is_made_way_for(self, run: Run) -> bool:
         return run.due_at <= self._now < later(run.due_at, DRAIN_FOR_S)

@@ -126,6 +126,11 @@ class Lane:
         return len(self._runs)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether no loaded run waits that can be read."""
+        return not self._runs and not self.standing
+
+    @property
     def only(self) -> Run | None:
         """Its run, if it has exactly one."""
         return next(iter(self._runs.values())) if len(self._runs) == 1 and self.is_whole else None

@@ -79,8 +79,7 @@ def _settle(draft: Draft, run: Run, report: Report) -> None:
     outcome, duration_s, code_version = report.outcome, report.duration_s, report.code_version
     match outcome:
         case Succeeded():
-            run = _with_attempt(draft, run, duration_s, None, None, code_version)
-            _succeed(draft, run, outcome, traceparent=report.traceparent)
+            _succeed(draft, run, report, outcome)
         case Cancelled():
             run = _with_attempt(draft, run, duration_s, Cause.CANCELLED, None, code_version)
             _cancel(draft, run)
@@ -108,26 +107,35 @@ def _settle(draft: Draft, run: Run, report: Report) -> None:
 # ── ends ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _succeed(draft: Draft, run: Run, outcome: Succeeded, *, traceparent: str | None) -> None:
-    definition = draft.worker(run.worker).definition
-    started_at = run.attempts[-1].started_at
+def _succeed(draft: Draft, run: Run, report: Report, outcome: Succeeded) -> None:
+    attempt = _attempt(draft, run, report.duration_s, None, None, report.code_version)
+    record = draft.record(run.worker)
     _count_attempt(
         draft,
         run,
+        attempt,
         ok=True,
         last_success_at=draft.now,
-        last_success_started_at=started_at,
+        last_success_started_at=attempt.started_at,
         streak=0,
-        latest=_latest(draft.record(run.worker), run, draft.now, ok=True),
+        latest=_latest(record, run, draft.now, ok=True),
     )
-    _supersede(draft, run.worker)
+    if record.owes_letters:
+        _supersede(draft, run.worker)
     enable_again(draft, run)
-    kept = {"result": outcome.result, "result_error": outcome.result_error}
-    set_us = draft.snapshot.clock_set_us if run.key is not None else 0
-    ended = move(run, Status.SUCCEEDED, claim=None, finished_at=draft.now, cause=None, clock_set_us=set_us, **kept)
-    pause_s = definition.pause_s if outcome.idle_s is None else outcome.idle_s
-    _end(draft, ended, pause_s=pause_s)
-    runs_after(draft, run, traceparent=traceparent)
+    ended = move(
+        run,
+        Status.SUCCEEDED,
+        attempts=_with(run, attempt),
+        claim=None,
+        finished_at=draft.now,
+        cause=None,
+        clock_set_us=draft.snapshot.clock_set_us if run.key is not None else 0,
+        result=outcome.result,
+        result_error=outcome.result_error,
+    )
+    _end(draft, ended, idle_s=outcome.idle_s)
+    runs_after(draft, run, traceparent=report.traceparent)
 
 
 def _fail(draft: Draft, run: Run, cause: Cause, error: Error, *, retry_after_s: float | None = None) -> None:
@@ -136,7 +144,7 @@ def _fail(draft: Draft, run: Run, cause: Cause, error: Error, *, retry_after_s: 
         _cancel(draft, run)
         return
     definition = draft.worker(run.worker).definition
-    _count_attempt(draft, run, ok=False, last_error=error.short(), last_error_at=draft.now)
+    _count_attempt(draft, run, run.attempts[-1], ok=False, last_error=error.short(), last_error_at=draft.now)
     extend_probation(draft, run, cause)
     retry = definition.retry
     crashes = _crashes(run)
@@ -216,27 +224,30 @@ def _die(draft: Draft, run: Run, cause: Cause, error: Error) -> None:
     limit = definition.max_consecutive_failures
     if limit is not None and record.streak >= limit and counts(definition, cause):
         disable_automatically(draft, dead, record.streak, error)
-    _end(draft, dead, pause_s=definition.retry.cap_s)
+    _end(draft, dead, idle_s=definition.retry.cap_s)
 
 
-def _end(draft: Draft, run: Run, *, pause_s: float | None = None) -> None:
-    """What follows every end: verdict, next run, event.  *pause_s* is the pause before the next iteration."""
+def _end(draft: Draft, run: Run, *, idle_s: float | None = None) -> None:
+    """What follows every end: verdict, next run, event.
+
+    *idle_s* is the pause before the next iteration, if it is not the declared one.  A success has its verdict already.
+    """
     name = run.worker
     definition = draft.worker(name).definition
     last = run.attempts[-1] if run.attempts else None
     if run.origin is Origin.OCCURRENCE and not run.has_started:
         run = end_unstarted(draft, definition, run)
     draft.put(run)
-    if run.has_started:
+    if run.has_started and run.status is not Status.SUCCEEDED:
         record = draft.record(name)
-        latest = _latest(record, run, draft.now, ok=run.status is Status.SUCCEEDED)
+        latest = _latest(record, run, draft.now, ok=False)
         if latest is not record.latest:
             draft.put_record(name, replace(record, latest=latest))
     if run.origin is Origin.OCCURRENCE:
         next_occurrence(draft, definition)
     elif run.origin is Origin.ITERATION:
-        pause = definition.pause_s if pause_s is None else pause_s
-        next_iteration(draft, definition, pause_s=pause, last_start=last.started_at if last is not None else None)
+        pause_s = definition.pause_s if idle_s is None else idle_s
+        next_iteration(draft, definition, pause_s=pause_s, last_start=last.started_at if last is not None else None)
     ended_with = last if last is not None and last.ended_at == draft.now else None
     draft.emit(
         RunEnded(
@@ -462,8 +473,19 @@ def back_off_s(retry: RetryPolicy, run_id: int, attempt: int) -> float:
 def _with_attempt(
     draft: Draft, run: Run, duration_s: float, cause: Cause | None, error: Error | None, code_version: str
 ) -> Run:
+    return replace(run, attempts=_with(run, _attempt(draft, run, duration_s, cause, error, code_version)))
+
+
+def _with(run: Run, attempt: Attempt) -> tuple[Attempt, ...]:
+    return (*run.attempts, attempt)[-MAX_ATTEMPTS_KEPT:]
+
+
+def _attempt(
+    draft: Draft, run: Run, duration_s: float, cause: Cause | None, error: Error | None, code_version: str
+) -> Attempt:
+    """The attempt of *run* that has just ended."""
     claim = run.claim
-    attempt = Attempt(
+    return Attempt(
         number=run.attempt,
         node=claim.node if claim is not None else "",
         started_at=claim.at if claim is not None else draft.now,
@@ -473,17 +495,16 @@ def _with_attempt(
         error=error,
         code_version=code_version,
     )
-    return replace(run, attempts=(*run.attempts, attempt)[-MAX_ATTEMPTS_KEPT:])
 
 
-def _count_attempt(draft: Draft, run: Run, *, ok: bool, **fields: Any) -> None:
+def _count_attempt(draft: Draft, run: Run, attempt: Attempt, *, ok: bool, **fields: Any) -> None:
     """Update the ring (H2) and the breaker (K1); rescued and interrupted attempts do not come here (R2).
 
     *fields* of the record change with it.
     """
     name = run.worker
     record = draft.record(name)
-    ring = (*record.ring, Sample(ok, run.attempts[-1].duration_s))
+    ring = (*record.ring, Sample(ok, attempt.duration_s))
     failed = 0 if ok else record.failed_iterations + (run.origin is Origin.ITERATION)
     draft.put_record(name, replace(record, ring=ring[-RING_SIZE:], failed_iterations=failed, **fields))
     definition = draft.worker(name).definition

@@ -656,6 +656,8 @@ class Cycle:
         now = self.clock.now()
         for name in {run.worker for run in (*decision.skips, *(grant.run for grant in decision.grants))}:
             lane = self.snapshot.lanes.get(name)
+            if lane is not None and lane.is_whole and lane.is_empty:
+                continue
             if lane is None or lane.is_dry or _has_unasked(lane, now, decision):
                 self.snapshot.dirty.add(name)  # the loaded prefix is used up, or the next run is due already
             elif lane.next_due_at is not None:

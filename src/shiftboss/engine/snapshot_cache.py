@@ -196,7 +196,11 @@ class SnapshotCache:
 
     def _is_missing(self, name: str) -> bool:
         lane = self.snapshot.lanes.get(name)
-        if lane is None or lane.is_dry or self._is_stuck(lane):
+        if lane is None:
+            return True
+        if lane.is_whole:  # nearly all are: nothing of such a lane can be missing
+            return False
+        if lane.is_dry or self._is_stuck(lane):
             return True
         if lane.knows_least:
             return False

@@ -66,4 +66,4 @@ def excluded_by(relations: Relations, worker: str, other: str) -> Subject:
     return subject.no_speaker(min(relations.words.get(other, EMPTY) & relations.marks.get(worker, EMPTY)))
 
 
-GATE = Gate(("B1",), (IsBlocked,), ask)
+GATE = Gate(("B1",), (IsBlocked,), ask, is_about_options=True)

@@ -63,4 +63,4 @@ def probe_of(view: View, breaker: BreakerState) -> Run | None:
     return None
 
 
-GATE = Gate(("K2", "K3"), (BreakerIsOpen,), ask)
+GATE = Gate(("K2", "K3"), (BreakerIsOpen,), ask, is_about_options=True)

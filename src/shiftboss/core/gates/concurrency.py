@@ -34,4 +34,4 @@ def ask(view: View, answer: Answer) -> None:
         answer.hold(IsFull(limit=limit, runs=tuple(run.id for run in running), since=answer.since(since)))
 
 
-GATE = Gate(("C1", "C6"), (IsFull,), ask)
+GATE = Gate(("C1", "C6"), (IsFull,), ask, is_about_options=True)

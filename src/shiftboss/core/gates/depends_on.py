@@ -190,4 +190,4 @@ def _words(run: Run, now: datetime) -> str:
     return "pending" if run.due_at <= now else "pending, not yet due"
 
 
-GATE = Gate(("D2", "D3", "D4", "D5", "D6"), (UpstreamOwes, UpstreamFailed, UpstreamStale), ask)
+GATE = Gate(("D2", "D3", "D4", "D5", "D6"), (UpstreamOwes, UpstreamFailed, UpstreamStale), ask, is_about_options=True)

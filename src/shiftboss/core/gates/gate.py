@@ -111,6 +111,7 @@ class Gate(Generic[Seen]):
     rules: tuple[str, ...]  # of docs/reference/semantics.md
     holds: tuple[type[Hold], ...]  # the kinds that it returns
     ask: Callable[[Seen, Answer], None]
+    is_about_options: bool = False  # it never holds a worker without an option of worker.HOLDING and without relations
 
     def __post_init__(self) -> None:
         for kind in self.holds:

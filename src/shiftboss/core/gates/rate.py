@@ -51,4 +51,4 @@ def tokens_at(record: Record, rate: Rate, now: datetime) -> float:
     return min(float(rate.count), record.tokens + refilled + 1e-6 * rate.count / rate.per_s + 1e-9)
 
 
-GATE = Gate(("B8",), (RateReached,), ask)
+GATE = Gate(("B8",), (RateReached,), ask, is_about_options=True)

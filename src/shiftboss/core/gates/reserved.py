@@ -55,4 +55,4 @@ def _short(view: View, run: Run, reserving: str) -> Iterator[str]:
     )
 
 
-GATE = Gate(("B4",), (IsReserved,), ask)
+GATE = Gate(("B4",), (IsReserved,), ask, is_about_options=True)

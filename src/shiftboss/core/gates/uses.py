@@ -50,4 +50,4 @@ def free_permits(view: View, resource: str) -> int:
     return view.snapshot.resources.get(resource, 0) - sum(permits for _, permits in view.takers(resource))
 
 
-GATE = Gate(("B9",), (NoPermit,), ask)
+GATE = Gate(("B9",), (NoPermit,), ask, is_about_options=True)
