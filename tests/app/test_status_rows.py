@@ -36,7 +36,7 @@ def told(status):
 
 async def test_warm_and_cold_views_say_the_same_after_everything_that_changes_a_row(boss, monkeypatch):
     # A busy machine makes the node short of something between the two questions (H4), which is no step of these.
-    monkeypatch.setattr("shiftboss.engine.engine.shed", lambda before, pressures: before)
+    monkeypatch.setattr("shiftboss.engine.load.shed", lambda before, pressures: before)
     entered, go_on = asyncio.Event(), asyncio.Event()
 
     @boss.worker(every="1h", start="next")

@@ -13,6 +13,7 @@ from shiftboss.core.model import Interrupted, Node, Outcome, Run, Succeeded
 from shiftboss.core.worker import Definition
 from shiftboss.engine import mutation
 from shiftboss.engine.engine import Engine
+from shiftboss.engine.setup import Setup
 from shiftboss.errors import StoreUnavailable
 from shiftboss.ports.executor import Launch, StopReason
 from shiftboss.stores.memory.store import MemoryStore
@@ -160,9 +161,7 @@ class ByHand:
         )
         self.told: list[Any] = []
         self.logged: list[Any] = []
-        self.engine = Engine(
-            self.store,
-            self.clock,
+        setup = Setup(
             node=None if client else self.node,
             definitions=definitions,
             bodies=dict.fromkeys(runs),
@@ -171,6 +170,7 @@ class ByHand:
             logger=lambda events, raised: self.logged.append((list(events), dict(raised))),
             **options,
         )
+        self.engine = Engine(self.store, self.clock, setup)
         self.wake = Wake(self.clock, self.engine._wake)
         self.engine._wake = self.wake
 
@@ -178,10 +178,18 @@ class ByHand:
         self.engine._enter()
         return self
 
+    @property
+    def is_over(self) -> bool:
+        return self.engine._loop.is_over
+
+    def leave(self) -> None:
+        """The last writes."""
+        self.engine._loop.leave()
+
     def step(self, times: int = 1, *, after_s: float = 0.0) -> None:
         self.clock.advance(after_s)
         for _ in range(times):
-            self.engine._step()
+            self.engine._loop.step()
 
     def until(self, at_s: float, *, every_s: float = 1.0) -> None:
         """Turn once each *every_s* until *at_s* of elapsed time."""

@@ -458,8 +458,8 @@ def test_a_subscriber_that_fails_stops_nobody(clock, caplog):
         raise ZeroDivisionError
 
     one = ByHand(a_job(), clock=clock).enter()
-    one.engine._subscribers[:0] = [broken]
-    one.engine._subscribers.append(told.extend)
+    one.engine._observers.subscribers[:0] = [broken]
+    one.engine._observers.subscribers.append(told.extend)
     run_id = one.running()
 
     assert "an on_events callback raised; the events are committed nevertheless" in caplog.text

@@ -78,7 +78,7 @@ def test_what_a_person_does_is_sealed_and_the_last_act_before_the_end(clock):
     one.step()
     one.engine.stop()
     one.step()
-    one.engine._leave()
+    one.leave()
 
     assert keys.head.id > first.id
 

@@ -11,6 +11,7 @@ from worlds import Kept
 from shiftboss.core.events import AttemptEnded, NodeDrained, NodeLeft
 from shiftboss.core.model import Cause, Error, NodeMode, Status, TimedOut
 from shiftboss.core.policy import RetryPolicy
+from shiftboss.engine.loop import Loop
 from shiftboss.engine.shutdown import Phase
 from shiftboss.errors import NotStarted, StoreUnavailable
 from shiftboss.ports.executor import StopReason
@@ -24,11 +25,11 @@ def one(clock) -> ByHand:
 def end(node: ByHand):
     """Turn until it is over; the report."""
     turns = 0
-    while not node.engine._is_over():
+    while not node.is_over:
         node.step(after_s=0.25)
         turns += 1
         assert turns < 200, "it does not end"
-    node.engine._leave()
+    node.leave()
     return node.engine._report
 
 
@@ -58,9 +59,9 @@ def test_each_phase_has_its_instant(one):
     assert "kill" not in one.hand.calls
     one.until(began_s + 23)
     assert one.hand.calls.count("kill") == 1
-    assert not one.engine._is_over()
+    assert not one.is_over
     one.until(began_s + 24)
-    assert one.engine._is_over()
+    assert one.is_over
 
 
 def test_it_waits_until_the_next_phase_and_no_longer(one):
@@ -227,10 +228,10 @@ def test_a_body_that_ends_in_the_last_moment_is_counted_as_ended(one):
     """G4: each run once."""
     run_id = one.running()
     one.engine.stop(owns_process=True)
-    while not one.engine._is_over():
+    while not one.is_over:
         one.step(after_s=0.25)
     one.hand.end(run_id)
-    one.engine._leave()
+    one.leave()
     report = one.engine._report
 
     assert (report.drained, report.stuck) == (1, 0)
@@ -254,10 +255,10 @@ def test_without_the_store_it_says_what_it_could_not_write(one, caplog):
 def test_a_store_that_goes_away_in_the_last_moment_is_named(one, caplog):
     """G4, H5"""
     one.engine.stop()
-    while not one.engine._is_over():
+    while not one.is_over:
         one.step(after_s=0.25)
     one.store.is_away = True
-    one.engine._leave()
+    one.leave()
 
     assert not one.engine._report.store_reached
     assert one.engine.trouble == "the store is away"
@@ -303,7 +304,7 @@ def test_an_end_that_nobody_asked_for_is_logged_once(one, caplog):
     assert [record.getMessage() for record in caplog.records] == [
         "the event loop was closed; this node stops, and other nodes take over its runs"
     ]
-    assert one.engine._owns_process
+    assert one.engine._shutdown.owns_process
 
 
 def test_a_client_ends_without_a_word_about_a_node(clock):
@@ -327,7 +328,7 @@ def test_from_its_start_to_its_end_in_one_go(clock):
     assert one.engine.ready.result(timeout=0) is None
     assert one.engine.over.result(timeout=0).exit_code == 0
     assert (one.row, one.store.asked) == (None, ["engine of one ended"])
-    assert one.engine._announced is Phase.DRAIN
+    assert one.engine._shutdown.announced is Phase.DRAIN
     assert one.engine._lease_watch._thread.ident is not None, "somebody watched the lease meanwhile (C3)"
     assert all(each._thread.daemon for each in (one.engine, one.engine._lease_watch, one.engine._freezes)), "G5"
     assert one.engine._freezes._thread.ident is not None
@@ -374,10 +375,10 @@ def test_a_mistake_that_ends_it_is_said_and_kept(clock, monkeypatch, caplog):
     """W2: its runs are rescued when its lease ends."""
     one = ByHand(a_job(), clock=clock)
 
-    def broken():
+    def broken(loop):
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr(one.engine, "_is_over", broken)
+    monkeypatch.setattr(Loop, "step", broken)
     with pytest.raises(ZeroDivisionError):
         one.engine._run()
 

@@ -93,7 +93,7 @@ def test_nor_any_while_runs_wait_for_slots():
 def test_a_busy_engine_gathers_before_its_turn_and_an_idle_one_does_not(monkeypatch):
     one = ByHand(replace(a_job(), concurrency=None)).enter()
     pauses: list[float] = []
-    one.engine._pause = pauses.append
+    one.engine._loop.pause = pauses.append
     for _ in range(2):
         answer = one.trigger()
         one.step()
@@ -106,7 +106,7 @@ def test_a_busy_engine_gathers_before_its_turn_and_an_idle_one_does_not(monkeypa
         answer = one.trigger()
         one.step()
         ids.append(answer.value.id)
-    one.engine._pause = lambda seconds: (pauses.append(seconds), one.hand.end(ids[1]))
+    one.engine._loop.pause = lambda seconds: (pauses.append(seconds), one.hand.end(ids[1]))
     one.hand.end(ids[0])
     one.step()
 

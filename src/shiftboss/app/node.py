@@ -21,8 +21,10 @@ from shiftboss import body_lines
 from shiftboss.app.audit_key import keys_of
 from shiftboss.clock import SystemClock
 from shiftboss.core.model import Node
-from shiftboss.engine.engine import Engine, Meter, Subscriber
+from shiftboss.engine.engine import Engine
+from shiftboss.engine.observers import Meter, Subscriber
 from shiftboss.engine.pressure import memory_share, resident_bytes
+from shiftboss.engine.setup import Setup
 from shiftboss.engine.watchdog import Watchdog
 from shiftboss.executors.coroutine import CoroutineExecutor
 from shiftboss.executors.thread import ThreadExecutor
@@ -151,9 +153,7 @@ class NodeParts:
 
     def engine(self, subscribers: Sequence[Subscriber], meters: Sequence[Meter], *, owns_process: bool) -> Engine:
         boss = self._boss
-        engine = Engine(
-            self.store,
-            self.store.clock,
+        setup = Setup(
             node=self.node,
             definitions=tuple(boss.definitions.values()),  # including those that other nodes run (--only)
             resources=boss.resources,
@@ -175,6 +175,7 @@ class NodeParts:
             keyring=keys_of(self.store, create=self.node is not None),
             owns_process=owns_process,
         )
+        engine = Engine(self.store, self.store.clock, setup)
         if self._coroutines is not None:
             self._coroutines.on_loop_lost = engine.end
         return engine

@@ -50,7 +50,7 @@ if TYPE_CHECKING:  # 15 ms of import, left to the start and the first question
     from shiftboss.app.open_node import OpenNode
     from shiftboss.app.views import Views
     from shiftboss.core.health import StoreTrouble
-    from shiftboss.engine.engine import Meter, Subscriber
+    from shiftboss.engine.observers import Meter, Subscriber
     from shiftboss.engine.shutdown import ShutdownReport
 
 Authorize = Callable[[Any], Any]

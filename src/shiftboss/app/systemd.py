@@ -17,7 +17,8 @@ import socket
 
 from shiftboss.clock import Clock
 from shiftboss.core.printable import one_line
-from shiftboss.engine.engine import MAX_WAIT_S, Engine
+from shiftboss.engine.engine import Engine
+from shiftboss.engine.loop import MAX_WAIT_S
 from shiftboss.errors import OperatorError
 from shiftboss.logs import get_logger
 

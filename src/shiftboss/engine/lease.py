@@ -22,6 +22,7 @@ class Lease:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._asked_s: float | None = None
+        self.epoch: int | None = None  # of the store, when the lease was last renewed
 
     def renewed(self, asked_s: float) -> None:
         """A renewal that was asked for at *asked_s* of elapsed time is committed."""

@@ -39,6 +39,8 @@ class Shutdown:
     over_at_s: float = float("inf")
     ends_at_s: float = float("inf")
     requests: int = 0
+    announced: Phase = Phase.RUNNING  # the phase that the engine has begun to serve
+    owns_process: bool = False  # the process ends with the engine
 
     def request(self, now_s: float, *, timeout_s: float) -> None:
         """The first request starts the drain, the second cancels, the third kills (G3)."""

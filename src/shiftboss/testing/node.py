@@ -1,7 +1,7 @@
 """A node in virtual time: the real cycle, lease and running attempts, driven by events instead of by a thread.
 
 Rules of this file
-- One step is what `engine.Engine._step` does: first a renewal that is due, then a turn with what has arrived.
+- One step is what `engine.loop.Loop.step` does: first a renewal that is due, then a turn with what has arrived.
 - Where the engine ticks every second, the simulator knows the time of the next event: no step finds nothing to do.
 - A paused node does nothing at all; what comes due meanwhile happens when it is resumed, in any order.
 """
