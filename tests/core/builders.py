@@ -289,8 +289,7 @@ def a_snapshot(
         elif run.status is Status.PENDING:
             world.lanes[run.worker].put(run)
         elif run.status is Status.RUNNING:
-            world.running[run.id] = run
-            world.running_by.setdefault(run.worker, {})[run.id] = run
+            world.put_claim(run)
         else:
             world.fetched[run.id] = run
     for name, state in states.items():

@@ -452,9 +452,8 @@ def test_who_lost_its_claim_is_told_and_who_is_cancelled_is_told_that(node):
     cancelled, _ = node.launch()
     node.world.turn(cancel(cancelled.run.id, by="ann", reason="", answer=Kept()))
     snapshot = node.world.cycle.snapshot
-    snapshot.running[lost.run.id] = replace(
-        snapshot.running[lost.run.id], claim=replace(lost.run.claim, node="two", fence=99)
-    )
+    taken = replace(snapshot.running[lost.run.id], claim=replace(lost.run.claim, node="two", fence=99))
+    snapshot.put_claim(taken)
     for _ in range(2):
         node.running.look(snapshot)
 

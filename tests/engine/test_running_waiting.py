@@ -71,13 +71,12 @@ class Node:
 
     def start(self, *starts: Launchable) -> None:
         for start in starts:
-            self.snapshot.running[start.run.id] = start.run
-            self.snapshot.running_by.setdefault(start.run.worker, {})[start.run.id] = start.run
+            self.snapshot.put_claim(start.run)
         self.running.look(self.snapshot, starting=starts)
         self.running.start(self.snapshot, starts)
 
     def lose(self, run: Run) -> None:
-        del self.snapshot.running_by[run.worker][run.id], self.snapshot.running[run.id]
+        self.snapshot.drop_claim(run.id)
 
     def reports(self) -> list[tuple[int, int, object]]:
         taken, self.put[:] = [mutation.report for mutation in self.put if mutation.report is not None], []
@@ -144,7 +143,7 @@ def test_of_a_run_that_is_claimed_twice_before_it_is_started_only_the_later_clai
     node.start(second)
     node.put.clear()
     both = Node()
-    both.snapshot.running[second.run.id] = second.run
+    both.snapshot.put_claim(second.run)
     both.running.start(both.snapshot, [first, second])
 
     assert both.hand.said == [("start", *key(second))]

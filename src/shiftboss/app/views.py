@@ -466,7 +466,7 @@ class Views:
             live=is_live(node, boot=self._clock.boot, lease_s=lease_s) and not self._store.is_dead(node.id),
             mode=node.mode.value,
             slots=node.slots,
-            used=sum(1 for _ in snapshot.running_on(node.id)),
+            used=len(snapshot.running_on(node.id)),
             workers=len(node.workers),
             shed=node.shed.value,
             shed_reason=node.shed_reason,

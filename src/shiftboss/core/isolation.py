@@ -79,13 +79,13 @@ class Way(NamedTuple):
 class Company:
     """What runs on one node, as far as it matters to isolated runs.  The walk reports what starts."""
 
-    def __init__(self, node: Node, now: datetime, running: Iterable[Run], *, waiting: Collection[Run] = ()) -> None:
+    def __init__(self, node: Node, now: datetime, running: Collection[Run], *, waiting: Collection[Run] = ()) -> None:
         self.wanting: dict[str, Run] = {}  # worker → a run of it that lacks nothing but to be alone
         self._node = node
         self._now = now
-        self._running = list(running)
+        self._runs_something = bool(running)
         self._quiet_until = quiet_until(node, now)
-        self._guarded = next((run for run in self._running if guards(run, now) is not None), None)
+        self._guarded = next((run for run in running if run.rescues and guards(run, now) is not None), None)
         self._waiting = next((run for run in waiting if self._is_made_way_for(run)), None)
 
     def alone_at(self, run: Run) -> datetime | None:
@@ -94,7 +94,7 @@ class Company:
             return None
         patient_until = later(run.due_at, PATIENCE_S)
         ready_at = may_begin_at(self._node, self._now, run)
-        if not self._running and ready_at == self._now:
+        if not self._runs_something and ready_at == self._now:
             return None
         return patient_until if ready_at == self._now else min(ready_at, patient_until)
 
@@ -121,7 +121,7 @@ class Company:
 
     def starts(self, run: Run) -> None:
         """*run* is about to start on this node."""
-        self._running.append(run)
+        self._runs_something = True
         if self._guarded is None and is_isolated(run):
             claimed = replace(run, claim=Claim(node=self._node.id, fence=0, at=self._now))
             if guards(claimed, self._now) is not None:

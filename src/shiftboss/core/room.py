@@ -38,9 +38,10 @@ class Room:
     def of(cls, node: Node, running: Collection[Run], executor_of: dict[str, str]) -> Room:
         """What *node* has free besides what it runs; `executor_of` maps workers to executors."""
         kept = node.slots // KEPT_OF
-        low = sum(1 for run in running if run.priority < Priority.HIGH)
+        low = 0
         executors = dict(node.executors)
         for run in running:
+            low += run.priority < Priority.HIGH
             kind = executor_of.get(run.worker, "")
             if kind in executors:
                 executors[kind] -= 1
@@ -67,10 +68,6 @@ class Room:
 
 def room_of(snapshot: Snapshot, node: Node) -> Room:
     """What any node has free, from the claims in the store."""
-    running = list(snapshot.running_on(node.id))
-    kinds = {
-        run.worker: snapshot.workers[run.worker].definition.executor
-        for run in running
-        if run.worker in snapshot.workers
-    }
+    running, workers = snapshot.running_on(node.id), snapshot.workers
+    kinds = {name: workers[name].definition.executor for name in {run.worker for run in running} if name in workers}
     return Room.of(node, running, kinds)

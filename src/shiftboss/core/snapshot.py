@@ -64,7 +64,8 @@ class Snapshot:
         self.size_declarations: dict[str, Declarations] = {}  # of resources (M7)
         self.nodes: dict[str, Node] = {}
         self.running: dict[int, Run] = {}  # every claimed run of the fleet
-        self.running_by: dict[str, dict[int, Run]] = {}
+        self.running_by: dict[str, dict[int, Run]] = {}  # the same runs by worker
+        self._running_on: dict[str, dict[int, Run]] = {}  # … and by node; "" for a claim that cannot be read
         self.lanes: dict[str, Lane] = {}
         self.fetched: dict[int, Run] = {}  # runs read by id for this cycle's mutations, finished ones too
         self.keyed: dict[tuple[str, str], Run] = {}  # by idempotency key, read for the mutations of this cycle
@@ -107,8 +108,9 @@ class Snapshot:
         runs = self.running_by.get(name)
         return runs.values() if runs else ()
 
-    def running_on(self, node: str) -> Iterator[Run]:
-        return (run for run in self.running.values() if run.claim is not None and run.claim.node == node)
+    def running_on(self, node: str) -> Collection[Run]:
+        runs = self._running_on.get(node)
+        return runs.values() if runs else ()
 
     def unreadable_of(self, name: str) -> Iterator[Unreadable]:
         """The unreadable rows of that worker that have been met: its own, and its live runs."""
@@ -204,11 +206,7 @@ class Snapshot:
             self.keyed[name, run.key] = run
         lane = self.lanes.get(name)
         if status is Status.RUNNING:
-            self.running[run_id] = run
-            running = self.running_by.get(name)
-            if running is None:
-                running = self.running_by[name] = {}
-            running[run_id] = run
+            self.put_claim(run)
         elif self._no_longer_running(run_id) or status.is_final or lane is None or lane.get(run_id) is not None:
             self.freed.add(name)
         if lane is None:
@@ -222,11 +220,25 @@ class Snapshot:
         run = self.running.pop(run_id, None)
         if run is None:
             return False
-        runs = self.running_by[run.worker]
-        del runs[run_id]
-        if not runs:
-            del self.running_by[run.worker]
+        for runs_by, key in ((self.running_by, run.worker), (self._running_on, _node_of(run))):
+            runs = runs_by[key]
+            del runs[run_id]
+            if not runs:
+                del runs_by[key]
         return True
+
+    def put_claim(self, run: Run) -> None:
+        """A run is claimed, or what is known of a claimed run has changed."""
+        run_id, name, node = run.id, run.worker, _node_of(run)
+        before = self.running.get(run_id)
+        if before is not None and _node_of(before) != node:
+            self._no_longer_running(run_id)
+        self.running[run_id] = run
+        for runs_by, key in ((self.running_by, name), (self._running_on, node)):
+            runs = runs_by.get(key)
+            if runs is None:
+                runs = runs_by[key] = {}
+            runs[run_id] = run
 
     def drop_claim(self, run_id: int) -> None:
         """A run is claimed by nobody any more, as another process has told."""
@@ -278,6 +290,10 @@ class Snapshot:
                     self.dirty.update(new or ())
         for first in {now.first(name) for name in redeclared}:
             self.dirty.update(now.component(first))
+
+
+def _node_of(run: Run) -> str:
+    return "" if run.claim is None else run.claim.node
 
 
 def _tells_downstream(old: Record, new: Record) -> bool:

@@ -479,7 +479,7 @@ class Cycle:
         """C8: look at lanes held by an isolated run, running or waiting here, when that run has changed."""
         if self.node is None or not self.agenda.held_by_company:
             return
-        running = list(self.snapshot.running_on(self.node.id))
+        running = self.snapshot.running_on(self.node.id)
         alone = tuple(run.id for run in running if is_isolated(run))
         company = (not running, alone, tuple(run.id for run in self.agenda.isolated.values()))
         if company != self._company_seen:
@@ -509,7 +509,7 @@ class Cycle:
         node = self._me()
         if node is None or node.mode is not NodeMode.RUNNING:
             return 0
-        return node.slots - sum(1 for _ in self.snapshot.running_on(node.id))
+        return node.slots - len(self.snapshot.running_on(node.id))
 
     def _me(self) -> Node | None:
         stored = None if self.node is None else self.snapshot.nodes.get(self.node.id)

@@ -249,11 +249,12 @@ class RunningAttempts:
         acknowledged = []
         for report in reports:
             key = (report.run, report.fence)
-            self._unentered.discard(key)
             self._ended.discard(key)
-            self._told.pop(key, None)
-            self._orphans.pop(key, None)
-            self._older.pop(key, None)
+            for kept in (self._told, self._orphans, self._older):
+                if kept:  # nearly always there is nothing
+                    kept.pop(key, None)
+            if self._unentered:
+                self._unentered.discard(key)
             if self._entries is not None:
                 self._entries.forget(*key)
             launch = self._launches.get(report.run)

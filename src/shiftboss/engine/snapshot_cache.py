@@ -118,10 +118,8 @@ class SnapshotCache:
         self._add_claims(changed)
 
     def _add_claims(self, runs: Iterable[Run]) -> None:
-        running, running_by = self.snapshot.running, self.snapshot.running_by
         for run in runs:
-            running[run.id] = run
-            running_by.setdefault(run.worker, {})[run.id] = run
+            self.snapshot.put_claim(run)
             if run.unreadable is not None:
                 self.snapshot.suspect(run.worker)
 
