@@ -138,7 +138,7 @@ class Snapshot:
         for run in change.runs:
             self._apply_run(run)
         for name, record in change.records:
-            if _tells_downstream(self.record(name), record):
+            if _tells_downstream(self.records.get(name, NO_RECORD), record):
                 self.freed.add(name)
             self.records[name] = record
             self.dirty.add(name)
@@ -207,7 +207,7 @@ class Snapshot:
         lane = self.lanes.get(name)
         if status is Status.RUNNING:
             self.put_claim(run)
-        elif self._no_longer_running(run_id) or status.is_final or lane is None or lane.get(run_id) is not None:
+        elif self._no_longer_running(run_id) or status is not Status.PENDING or lane is None or lane.get(run_id) is not None:
             self.freed.add(name)
         if lane is None:
             return
@@ -220,25 +220,19 @@ class Snapshot:
         run = self.running.pop(run_id, None)
         if run is None:
             return False
-        for runs_by, key in ((self.running_by, run.worker), (self._running_on, _node_of(run))):
-            runs = runs_by[key]
-            del runs[run_id]
-            if not runs:
-                del runs_by[key]
+        _drop(self.running_by, run.worker, run_id)
+        _drop(self._running_on, _node_of(run), run_id)
         return True
 
     def put_claim(self, run: Run) -> None:
         """A run is claimed, or what is known of a claimed run has changed."""
-        run_id, name, node = run.id, run.worker, _node_of(run)
+        run_id, node = run.id, _node_of(run)
         before = self.running.get(run_id)
         if before is not None and _node_of(before) != node:
             self._no_longer_running(run_id)
         self.running[run_id] = run
-        for runs_by, key in ((self.running_by, name), (self._running_on, node)):
-            runs = runs_by.get(key)
-            if runs is None:
-                runs = runs_by[key] = {}
-            runs[run_id] = run
+        self.running_by.setdefault(run.worker, {})[run_id] = run
+        self._running_on.setdefault(node, {})[run_id] = run
 
     def drop_claim(self, run_id: int) -> None:
         """A run is claimed by nobody any more, as another process has told."""
@@ -293,7 +287,15 @@ class Snapshot:
 
 
 def _node_of(run: Run) -> str:
-    return "" if run.claim is None else run.claim.node
+    claim = run.claim
+    return "" if claim is None else claim.node
+
+
+def _drop(runs_by: dict[str, dict[int, Run]], key: str, run_id: int) -> None:
+    runs = runs_by[key]
+    del runs[run_id]
+    if not runs:
+        del runs_by[key]
 
 
 def _tells_downstream(old: Record, new: Record) -> bool:
@@ -345,9 +347,12 @@ class Draft:
         return self._workers.get(name) or self.snapshot.worker(name)
 
     def record(self, name: str) -> Record:
-        if ("record", name) in self._set_aside:
-            return self._records.get(name, NO_RECORD)
-        return self._records.get(name) or self.snapshot.record(name)
+        drafted = self._records.get(name)
+        if drafted is not None:
+            return drafted
+        if self._set_aside and ("record", name) in self._set_aside:
+            return NO_RECORD
+        return self.snapshot.record(name)
 
     def breaker(self, name: str) -> BreakerState | None:
         return self._breakers.get(name) or self.snapshot.breakers.get(name)
