@@ -216,13 +216,19 @@ class Walk:
     def _enter_all(self, names: Iterable[str]) -> None:
         """Enter lanes, and before anything of them is asked those of their components that reserve (B4)."""
         new = {name for name in names if name not in self.decision.entered}
-        if self._load is not None:
-            self._load(lanes_needed(self.snapshot, new))
+        needed = lanes_needed(self.snapshot, new)
+        if self._load is not None and not all(map(self._is_whole, needed)):
+            self._load(needed)
         self.decision.entered.update(new)
         for name in sorted(new):
             self._lists.leave(name)
             self._order.touch(self.snapshot.relations.first(name))
             self._enter(name, self.snapshot.lane(name))
+
+    def _is_whole(self, name: str) -> bool:
+        """Whether nothing of that lane can be missing."""
+        lane = self.snapshot.lanes.get(name)
+        return lane is not None and lane.is_whole
 
     def _enter(self, name: str, lane: Lane) -> None:
         if name in self._lists.reserving:

@@ -54,7 +54,9 @@ class Room:
 
     def has(self, slots: SlotClass) -> bool:
         """Whether a slot of that kind is free, and given away."""
-        if self.free <= 0 or self.executors.get(slots.executor, 1) <= 0 or self.shed.holds_back(slots.priority):
+        if self.free <= 0 or self.executors.get(slots.executor, 1) <= 0:
+            return False
+        if self.shed is not Shed.NOTHING and self.shed.holds_back(slots.priority):
             return False
         return slots.priority is Priority.HIGH or self.free_below_high > 0
 

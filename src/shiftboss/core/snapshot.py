@@ -207,7 +207,12 @@ class Snapshot:
         lane = self.lanes.get(name)
         if status is Status.RUNNING:
             self.put_claim(run)
-        elif self._no_longer_running(run_id) or status is not Status.PENDING or lane is None or lane.get(run_id) is not None:
+        elif (
+            self._no_longer_running(run_id)
+            or status is not Status.PENDING
+            or lane is None
+            or lane.get(run_id) is not None
+        ):
             self.freed.add(name)
         if lane is None:
             return

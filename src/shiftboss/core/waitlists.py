@@ -210,6 +210,7 @@ class Order:
         self._room = room
         self._held = held  # partitions; None: all
         self._heap: list[tuple[Rank, Key, str]] = []  # with the component, if it is about lanes that may reserve
+        self._best = ""  # the lane whose rank `best` has answered last
         self._touched: set[str] = set()
         self._reserved: set[tuple[str, Key]] = set()
         self.add(list(waitlists.open_lists()))
@@ -237,6 +238,7 @@ class Order:
             rank, key, first = self._heap[0]
             entry = self._find(key, first)
             if entry is not None and entry[0] == rank:
+                self._best = entry[2]
                 return rank
             heappop(self._heap)
             if entry is not None:
@@ -244,13 +246,9 @@ class Order:
         return None
 
     def take(self) -> str:
-        """Take the best lane off all lists.  Only after `best` has answered with a rank."""
-        _, key, first = self._heap[0]
-        entry = self._find(key, first)
-        if entry is None:
-            raise LookupError("nobody has asked for the best lane")
-        self._waitlists.leave(entry[2])
-        return entry[2]
+        """Take the best lane off all lists: the one whose rank `best` has just answered."""
+        self._waitlists.leave(self._best)
+        return self._best
 
     def _push(self, key: Key, first: str) -> None:
         entry = self._find(key, first)

@@ -54,6 +54,7 @@ class View:
         self.now = now
         self.granted: dict[str, list[Run]] = {}
         self._takers: dict[str, list[tuple[Run, int]]] | None = None
+        self._taken: dict[str, int] = {}
         self.skipped: dict[str, Run] = {}  # skipped by D5 in the same walk: a failure for workers downstream (D2)
         self.reserving: list[Run] = []  # B4, in the same walk: runs of higher rank whose patience is over
 
@@ -85,11 +86,17 @@ class View:
                     self._takes(self._takers, run)
         return self._takers.get(resource, [])
 
+    def taken(self, resource: str) -> int:
+        """How many permits of *resource* the running runs hold."""
+        self.takers(resource)
+        return self._taken.get(resource, 0)
+
     def _takes(self, takers: dict[str, list[tuple[Run, int]]], run: Run) -> None:
         state = self.snapshot.workers.get(run.worker)
         if state is not None and state.definition.uses:
             for resource, permits in state.definition.uses.items():
                 takers.setdefault(resource, []).append((run, permits))
+                self._taken[resource] = self._taken.get(resource, 0) + permits
 
     def node_name(self, node_id: str) -> str:
         node = self.snapshot.nodes.get(node_id)

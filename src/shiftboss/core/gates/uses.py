@@ -47,7 +47,7 @@ def ask(view: View, answer: Answer) -> None:
 
 def free_permits(view: View, resource: str) -> int:
     """The free permits; below zero if the resource was declared smaller than what is taken already."""
-    return view.snapshot.resources.get(resource, 0) - sum(permits for _, permits in view.takers(resource))
+    return view.snapshot.resources.get(resource, 0) - view.taken(resource)
 
 
 GATE = Gate(("B9",), (NoPermit,), ask, is_about_options=True)
