@@ -14,7 +14,7 @@ from datetime import datetime
 from shiftboss.core.decide import Grant
 from shiftboss.core.events import BreakerHalfOpen, RunStarted
 from shiftboss.core.gates.rate import tokens_at
-from shiftboss.core.lifecycle import move
+from shiftboss.core.lifecycle import next_status
 from shiftboss.core.model import BreakerMode, Cause, Claim, Origin, Run, Status, Verdict
 from shiftboss.core.occurrence import next_occurrence, skip_range, take_up
 from shiftboss.core.snapshot import Change, Draft, Snapshot
@@ -35,9 +35,9 @@ def claim(
             return draft.change(), None
         run = taken
     started = draft.put(
-        move(
+        replace(
             run,
-            Status.RUNNING,
+            status=next_status(run, Status.RUNNING),
             claim=Claim(node=node, fence=fence, at=now, probe=grant.probe, fallback=grant.fallback),
             attempt=run.attempt + 1,
             first_started_at=run.first_started_at or now,

@@ -25,9 +25,14 @@ MOVES: dict[Status, frozenset[Status]] = {
 
 def move(run: Run, status: Status, **fields: Any) -> Run:
     """*run* with another status and *fields* changed with it.  Raises IllegalMove."""
+    return replace(run, status=next_status(run, status), **fields)
+
+
+def next_status(run: Run, status: Status) -> Status:
+    """*status*, if *run* may move there: for the starts and successes, which would pay 0.7 µs each for `**fields`."""
     if status not in MOVES[run.status]:
         raise IllegalMove(f"run {run.id} of {run.worker!r} cannot go from {run.status} to {status}")
-    return replace(run, status=status, **fields)
+    return status
 
 
 def diagram() -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterator
 from datetime import datetime
-from typing import Any, NamedTuple, assert_never
+from typing import NamedTuple, assert_never
 
 from shiftboss.core import breaker as breakers
 from shiftboss.core.autodisable import counts, disable_automatically, enable_again, extend_probation
@@ -26,7 +26,7 @@ from shiftboss.core.events import (
 )
 from shiftboss.core.isolation import is_isolated
 from shiftboss.core.lane import MANY_RESCUES
-from shiftboss.core.lifecycle import move
+from shiftboss.core.lifecycle import move, next_status
 from shiftboss.core.model import (
     RING_SIZE,
     Attempt,
@@ -110,22 +110,25 @@ def _settle(draft: Draft, run: Run, report: Report) -> None:
 def _succeed(draft: Draft, run: Run, report: Report, outcome: Succeeded) -> None:
     attempt = _attempt(draft, run, report.duration_s, None, None, report.code_version)
     record = draft.record(run.worker)
-    _count_attempt(
-        draft,
-        run,
-        attempt,
-        ok=True,
-        last_success_at=draft.now,
-        last_success_started_at=attempt.started_at,
-        streak=0,
-        latest=_latest(record, run, draft.now, ok=True),
+    draft.put_record(
+        run.worker,
+        replace(
+            record,
+            ring=_ring(record, attempt, ok=True),
+            failed_iterations=0,
+            last_success_at=draft.now,
+            last_success_started_at=attempt.started_at,
+            streak=0,
+            latest=_latest(record, run, draft.now, ok=True),
+        ),
     )
+    _tell_breaker(draft, run, ok=True)
     if record.owes_letters:
         _supersede(draft, run.worker)
     enable_again(draft, run)
-    ended = move(
+    ended = replace(
         run,
-        Status.SUCCEEDED,
+        status=next_status(run, Status.SUCCEEDED),
         attempts=_with(run, attempt),
         claim=None,
         finished_at=draft.now,
@@ -144,7 +147,18 @@ def _fail(draft: Draft, run: Run, cause: Cause, error: Error, *, retry_after_s: 
         _cancel(draft, run)
         return
     definition = draft.worker(run.worker).definition
-    _count_attempt(draft, run, run.attempts[-1], ok=False, last_error=error.short(), last_error_at=draft.now)
+    record = draft.record(run.worker)
+    draft.put_record(
+        run.worker,
+        replace(
+            record,
+            ring=_ring(record, run.attempts[-1], ok=False),
+            failed_iterations=record.failed_iterations + (run.origin is Origin.ITERATION),
+            last_error=error.short(),
+            last_error_at=draft.now,
+        ),
+    )
+    _tell_breaker(draft, run, ok=False)
     extend_probation(draft, run, cause)
     retry = definition.retry
     crashes = _crashes(run)
@@ -497,17 +511,14 @@ def _attempt(
     )
 
 
-def _count_attempt(draft: Draft, run: Run, attempt: Attempt, *, ok: bool, **fields: Any) -> None:
-    """Update the ring (H2) and the breaker (K1); rescued and interrupted attempts do not come here (R2).
+def _ring(record: Record, attempt: Attempt, *, ok: bool) -> tuple[Sample, ...]:
+    """H2: the last attempts; rescued and interrupted ones do not count (R2)."""
+    return (*record.ring[1 - RING_SIZE :], Sample(ok, attempt.duration_s))
 
-    *fields* of the record change with it.
-    """
-    name = run.worker
-    record = draft.record(name)
-    ring = (*record.ring, Sample(ok, attempt.duration_s))
-    failed = 0 if ok else record.failed_iterations + (run.origin is Origin.ITERATION)
-    draft.put_record(name, replace(record, ring=ring[-RING_SIZE:], failed_iterations=failed, **fields))
-    definition = draft.worker(name).definition
+
+def _tell_breaker(draft: Draft, run: Run, *, ok: bool) -> None:
+    """K1: an attempt of *run* has ended; not called for rescued and interrupted ones (R2)."""
+    definition = draft.worker(run.worker).definition
     breaker_name = definition.breaker
     if breaker_name is None or run.claim is None:
         return
