@@ -1,4 +1,4 @@
-"""The table of statuses: the only place that changes the status of a run.
+"""The table of statuses: no run changes its status unless this table allows it.
 
 Rules of this file
 - A move that is not in the table is a bug in shiftboss and raises `IllegalMove`.
