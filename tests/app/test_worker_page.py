@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from datetime import timedelta
 
 import pytest
 
@@ -119,21 +120,68 @@ def test_a_page_encodes_its_own_rows_alone(views):
     assert len(data) <= 300_000
 
 
-def test_a_second_page_makes_only_rows_that_may_have_changed(boss, views, monkeypatch):
-    made: list[str] = []
+@pytest.fixture
+def work(views, monkeypatch):
+    """The workers that are judged, and those whose rows are made, from now on."""
+    judged, made = [], []
+    judge, make = views._rows._judge, views._rows._make
+    monkeypatch.setattr(views._rows, "_judge", lambda name: judged.append(name) or judge(name))
+    monkeypatch.setattr(views._rows, "_make", lambda name, known: made.append(name) or make(name, known))
+    return judged, made
+
+
+def test_the_first_page_makes_its_own_rows_alone(views, work):
+    judged, made = work
+
+    page = views.status(WorkerFilter(limit=20))
+
+    assert made == names(page)
+    assert sorted(judged) == sorted(views.seen.workers)
+
+
+def test_the_health_of_all_makes_no_row(views, work):
+    judged, made = work
+
+    views.health()
+
+    assert (len(judged), made) == (MANY, [])
+
+
+def test_the_first_frame_makes_its_own_rows_and_the_one_for_which_it_had_no_room(views, work):
+    _, made = work
+
+    status, _ = views.live_status()
+
+    assert made[: len(status.workers)] == names(status)
+    assert len(made) <= len(status.workers) + 1 < MANY // 4
+
+
+def test_a_second_page_judges_only_workers_that_may_have_changed(boss, views, work):
+    judged, made = work
     views.status(WorkerFilter(limit=200))
-    make = views._rows._make
-
-    def counted(snapshot, now, name, live):
-        made.append(name)
-        return make(snapshot, now, name, live)
-
-    monkeypatch.setattr(views._rows, "_make", counted)
     boss.sync.disable("worker-00003")
+    judged.clear()
+    made.clear()
 
-    views.status(WorkerFilter(limit=200))
+    page = views.status(WorkerFilter(limit=200))
 
-    assert made == ["worker-00003"]
+    assert judged == made == ["worker-00003"]
+    assert page.workers[0].name == "worker-00003"
+
+
+def test_a_worker_is_judged_again_when_a_run_of_it_becomes_due(views, work, monkeypatch):
+    judged, made = work
+    views.status(WorkerFilter(limit=1))
+    later = views.now() + timedelta(hours=2)
+    monkeypatch.setattr(views._clock, "now", lambda: later)
+    judged.clear()
+    made.clear()
+
+    status = views.status(WorkerFilter(limit=1))
+
+    assert len(judged) == MANY // 3  # those that have a schedule
+    assert made == []
+    assert status.totals.due == MANY // 3
 
 
 def test_the_first_frame_of_the_stream_has_a_bound(views):

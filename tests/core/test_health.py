@@ -6,12 +6,14 @@ import pytest
 from builders import NOON, a_breaker, a_node, a_record, a_run, a_snapshot, a_worker, after, at
 
 from shiftboss.core.health import (
+    WELL,
     Health,
     HealthReason,
     StoreTrouble,
     health_of_all,
     in_a_word,
-    in_order,
+    is_grave,
+    place_of,
     trouble_of_store,
     worker_health,
 )
@@ -197,8 +199,17 @@ class TestSystem:
         world = a_snapshot(workers=workers, records=records | facts.pop("records", {}), nodes=nodes)
         live = list(world.nodes)
         judged = {name: worker_health(world, NOON, name, live=live) for name in world.workers}
-        ordered = {name: judged[name] for name in in_order(world, judged)}
-        return health_of_all(world, ordered, live=live, letters=letters or {}, **facts)
+        priority = {name: state.definition.priority for name, state in world.workers.items()}
+        ordered = sorted(judged, key=lambda name: place_of(judged[name].status, priority[name], name))
+        return health_of_all(
+            world,
+            {name: judged[name] for name in ordered},
+            has_grave=any(is_grave(judged[name].status, priority[name]) for name in judged),
+            is_well=all(health.status in WELL for health in judged.values()),
+            live=live,
+            letters=letters or {},
+            **facts,
+        )
 
     BAD = a_record(ok=False, ring=ring(0, 20))
     SO_SO = a_record(ok=True, ring=ring(18, 2))
@@ -308,7 +319,7 @@ class TestSilentNodes:
         world = a_snapshot(workers=[a_worker("a")], nodes=nodes)
         live = list(world.nodes)
         trouble = trouble_of_store(world, live=live, lease_s=self.LEASE_S, known=known)
-        whole = health_of_all(world, {}, live=live, letters={}, lease_s=self.LEASE_S)
+        whole = health_of_all(world, {}, has_grave=False, is_well=True, live=live, letters={}, lease_s=self.LEASE_S)
         return trouble, [(reason.severity, reason.fact) for reason in whole.reasons]
 
     def test_a_lease_that_was_renewed_within_15_s_is_nothing(self):

@@ -1,147 +1,227 @@
-"""The rows of a status, kept between questions: only workers that may have changed are judged anew.
+"""Every worker judged, and the rows of those that are shown: an answer costs what has changed and what it shows.
 
 Rules of this file
-- A row is kept while everything that it was made from is the same: the worker's state, record, lane, breaker, letters,
-  the nodes, and the time, up to the moment at which time alone changes it.  What runs or is due is always made anew.
+- A worker is judged anew only if something may have changed: the store has reported its state, record or lane, its
+  breaker or its letters are others, the nodes are others, or the moment has come at which time alone changes it.
+- Rows are made only for those who show them.  Until the worker is judged anew the row is kept, but for a row with runs
+  that run or are due: what it says about them changes at any moment.
 - A row that is the same is the same object: whoever encodes, compares or counts rows does so once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
+from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
-from shiftboss.app.status import WorkerStatus
-from shiftboss.app.worker_page import Tally
-from shiftboss.core.health import WorkerHealth, in_order
-from shiftboss.core.lane import Lane
-from shiftboss.core.model import BreakerState, NodeMode, Record, WorkerState
+from shiftboss.app.status import Totals, WorkerStatus
+from shiftboss.core.health import WELL, WORST_FIRST, Place, WorkerHealth, is_grave
+from shiftboss.core.model import BreakerState, NodeMode
+from shiftboss.core.policy import Priority
 from shiftboss.core.snapshot import Snapshot
-from shiftboss.core.value import later
 
 AT_ONCE = datetime.min.replace(tzinfo=UTC)
 NEVER = datetime.max.replace(tzinfo=UTC)
+MANY = 1000  # workers that have moved in the order: more are sorted anew, which then costs less than moving each
+
+Move = tuple[Place | None, Place | None]  # from where to where; None: it was not there, or is there no longer
 
 
-class _CachedRow(NamedTuple):
-    state: WorkerState
-    record: Record | None
-    lane: Lane | None
-    breaker_name: str | None
-    breaker: BreakerState | None
+class Judged(NamedTuple):
+    """What is known of a worker without its row.  `until`: the moment at which time alone changes that."""
+
+    health: WorkerHealth
+    place: Place
+    mode: str
+    running: int
+    pending: int
+    due: int
     letters: int
     until: datetime
-    health: WorkerHealth
-    row: WorkerStatus
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether its row may change at any moment."""
+        return self.running > 0 or self.due > 0 or self.until == AT_ONCE
 
 
-class StatusRows:
-    """*make* judges a worker and makes its row.  `revision` grows with every change of a row; `tally` counts all."""
+class Tally:
+    """Counts of all workers."""
 
-    def __init__(
-        self, make: Callable[[Snapshot, datetime, str, Collection[str]], tuple[WorkerHealth, WorkerStatus]]
-    ) -> None:
-        self.tally = Tally()
-        self.revision = 0
-        self._make = make
-        self._kept: dict[str, _CachedRow] = {}
-        self._order: list[str] = []
-        self._nodes: frozenset[tuple[str, NodeMode, bool]] = frozenset()
+    def __init__(self) -> None:
+        self._health: Counter[str] = Counter()
+        self._mode: Counter[str] = Counter()
+        self._running = self._pending = self._due = self._letters = 0
+        self._grave = 0  # with a high priority
+        self.others: set[str] = set()  # with runs that are due, or with dead letters
 
-    def forget(self) -> None:
-        """Make all rows anew: something that is part of every row has changed."""
-        self._kept.clear()
-        self.tally = Tally()
+    def add(self, judged: Judged) -> None:
+        self._count(judged, 1)
+        if judged.due or judged.letters:
+            self.others.add(judged.place[2])
 
-    def of(
-        self, snapshot: Snapshot, now: datetime, *, live: Collection[str], letters: Mapping[str, int]
-    ) -> tuple[dict[str, WorkerHealth], list[WorkerStatus]]:
-        """The health of each worker and its row; disabled ones first, then the worst."""
-        nodes = frozenset((node.id, node.mode, node.id in live) for node in snapshot.nodes.values())
-        if nodes != self._nodes:
-            self._nodes = nodes
-            self.forget()
-        kept, lanes, records, breakers = self._kept, snapshot.lanes, snapshot.records, snapshot.breakers
-        is_reordered = False
-        for name, state in snapshot.workers.items():
-            known = kept.get(name)
-            if (
-                known is not None
-                and known.state is state
-                and now < known.until
-                and known.record is records.get(name)
-                and known.lane is lanes.get(name)
-                and known.letters == letters.get(name, 0)
-                and (known.breaker_name is None or known.breaker is breakers.get(known.breaker_name))
-                and name not in snapshot.running_by
-                and name not in snapshot.suspects
-            ):
-                continue
-            made = self._made(snapshot, now, name, live, letters.get(name, 0), known)
-            is_reordered = is_reordered or known is None or _has_moved(known, made)
-            kept[name] = made
-            self._replace(None if known is None else known.row, made.row)
-        if is_reordered or len(kept) != len(snapshot.workers):
-            for gone in kept.keys() - snapshot.workers.keys():
-                self._replace(kept.pop(gone).row, None)
-            self._order = in_order(snapshot, {name: each.health for name, each in kept.items()})
-        ordered = [kept[name] for name in self._order]
-        return dict(zip(self._order, (each.health for each in ordered), strict=True)), [each.row for each in ordered]
+    def remove(self, judged: Judged) -> None:
+        self._count(judged, -1)
+        self.others.discard(judged.place[2])
 
-    def _replace(self, before: WorkerStatus | None, after: WorkerStatus | None) -> None:
-        if before is after:
-            return
-        self.revision += 1
-        if before is not None:
-            self.tally.remove(before)
-        if after is not None:
-            self.tally.add(after)
+    def _count(self, judged: Judged, sign: int) -> None:
+        status = judged.health.status
+        self._health[status] += sign
+        self._mode[judged.mode] += sign
+        self._running += sign * judged.running
+        self._pending += sign * judged.pending
+        self._due += sign * judged.due
+        self._letters += sign * judged.letters
+        self._grave += sign * is_grave(status, Priority(-judged.place[1]))
 
-    def _made(
-        self,
-        snapshot: Snapshot,
-        now: datetime,
-        name: str,
-        live: Collection[str],
-        letters: int,
-        before: _CachedRow | None,
-    ) -> _CachedRow:
-        health, row = self._make(snapshot, now, name, live)
-        if before is not None:  # keeps the same object for an equal one
-            health = before.health if before.health == health else health
-            row = before.row if before.row == row else row
-        state = snapshot.workers[name]
-        breaker = state.definition.breaker
-        return _CachedRow(
-            state,
-            snapshot.records.get(name),
-            snapshot.lanes.get(name),
-            breaker,
-            None if breaker is None else snapshot.breakers.get(breaker),
-            letters,
-            _until(snapshot, now, name),
-            health,
-            row,
+    @property
+    def has_grave(self) -> bool:
+        """H3: whether a worker of high priority is unhealthy or offline."""
+        return self._grave > 0
+
+    @property
+    def is_well(self) -> bool:
+        """H3: whether all are healthy or have not run yet."""
+        return self._health.total() == sum(self._health[health] for health in WELL)
+
+    def totals(self) -> Totals:
+        return Totals(
+            workers=self._health.total(),
+            health={health.value: count for health in WORST_FIRST if (count := self._health[health])},
+            mode={mode: count for mode, count in sorted(self._mode.items()) if count},
+            running=self._running,
+            pending=self._pending,
+            due=self._due,
+            dead_letters=self._letters,
         )
 
 
-def _has_moved(before: _CachedRow, after: _CachedRow) -> bool:
-    """Whether its place in the order is another one."""
-    return before.health.status is not after.health.status or before.row.priority != after.row.priority
+class StatusRows:
+    """*judge* judges a worker, *make* makes its row.  `revision` grows when anything about any worker has changed."""
 
+    def __init__(self, judge: Callable[[str], Judged], make: Callable[[str, Judged], WorkerStatus]) -> None:
+        self.tally = Tally()
+        self.places: list[Place] = []  # of all workers, in order
+        self.judged: dict[str, Judged] = {}
+        self.revision = 0
+        self._judge = judge
+        self._make = make
+        self._rows: dict[str, WorkerStatus] = {}
+        self._fresh: set[str] = set()  # rows that were made since their worker was judged
+        self._ends: list[tuple[datetime, str]] = []  # a heap of `until`
+        self._at_once: set[str] = set()  # workers that are judged at every look
+        self._snapshot: Snapshot | None = None
+        self._nodes: frozenset[tuple[str, NodeMode, bool]] = frozenset()
+        self._letters: Mapping[str, int] = {}
+        self._breakers: dict[str, BreakerState] = {}
 
-def _until(snapshot: Snapshot, now: datetime, name: str) -> datetime:
-    """The moment at which time alone changes the row; AT_ONCE if it may change at any moment."""
-    if snapshot.running_of(name):
-        return AT_ONCE
-    state = snapshot.workers[name]
-    instants = []
-    due_at = snapshot.lane(name).next_due_at
-    if due_at is not None:
-        instants.append(due_at)
-    within_s = state.definition.health.expect_success_within_s
-    if within_s is not None:
-        instants.append(later(snapshot.record(name).last_success_at or state.declared_at, within_s))
-    until = min(instants, default=NEVER)
-    return until if until > now else AT_ONCE
+    def forget(self) -> None:
+        """Judge all workers anew: something that is part of every row has changed."""
+        self._snapshot = None
+
+    def look(
+        self,
+        snapshot: Snapshot,
+        now: datetime,
+        *,
+        changed: Collection[str],
+        live: Collection[str],
+        letters: Mapping[str, int],
+    ) -> None:
+        """Judge the workers that may have changed; *changed* are those that the store has reported."""
+        nodes = frozenset((node.id, node.mode, node.id in live) for node in snapshot.nodes.values())
+        if snapshot is not self._snapshot:
+            changed = snapshot.workers
+        names: Collection[str] = snapshot.workers
+        if snapshot is self._snapshot and nodes == self._nodes:
+            names = {*changed, *self._may_have_changed(snapshot, now, letters)}
+        self._snapshot, self._nodes = snapshot, nodes
+        self._letters, self._breakers = letters, dict(snapshot.breakers)
+        moved: list[Move] = []
+        for name in names:
+            if name in snapshot.workers:
+                self._judge_anew(name, moved, is_changed=name in changed)
+        if len(self.judged) > len(snapshot.workers):
+            for name in self.judged.keys() - snapshot.workers.keys():
+                self._drop(name, moved)
+        self._reorder(moved)
+
+    def _may_have_changed(self, snapshot: Snapshot, now: datetime, letters: Mapping[str, int]) -> Iterator[str]:
+        yield from snapshot.running_by
+        yield from self._at_once
+        yield from snapshot.suspects
+        yield from (name for name, count in letters.items() if self._letters.get(name) != count)
+        yield from self._letters.keys() - letters.keys()
+        for breaker, state in snapshot.breakers.items():
+            if self._breakers.get(breaker) is not state:
+                yield from snapshot.relations.sharing_breaker(breaker)
+        while self._ends and self._ends[0][0] <= now:
+            until, name = heappop(self._ends)
+            known = self.judged.get(name)
+            if known is not None and known.until == until:
+                yield name
+
+    def _judge_anew(self, name: str, moved: list[Move], *, is_changed: bool) -> None:
+        before, now = self.judged.get(name), self._judge(name)
+        self._fresh.discard(name)
+        if now.until == AT_ONCE:
+            self._at_once.add(name)
+        else:
+            self._at_once.discard(name)
+            if now.until != NEVER and (before is None or before.until != now.until):
+                heappush(self._ends, (now.until, name))
+        if before == now:
+            self.revision += is_changed
+            return
+        self.revision += 1
+        self.judged[name] = now
+        if before is not None:
+            self.tally.remove(before)
+        self.tally.add(now)
+        if before is None or before.place != now.place:
+            moved.append((None if before is None else before.place, now.place))
+
+    def _drop(self, name: str, moved: list[Move]) -> None:
+        before = self.judged.pop(name)
+        self.tally.remove(before)
+        self.revision += 1
+        self._rows.pop(name, None)
+        self._fresh.discard(name)
+        self._at_once.discard(name)
+        moved.append((before.place, None))
+
+    def _reorder(self, moved: Collection[Move]) -> None:
+        if len(moved) > MANY:
+            self.places = sorted(judged.place for judged in self.judged.values())
+            return
+        for before, now in moved:
+            if before is not None:
+                del self.places[bisect_left(self.places, before)]
+            if now is not None:
+                insort(self.places, now)
+
+    # ── what is shown ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def row(self, name: str) -> WorkerStatus:
+        """The row of that worker, as of the last look."""
+        judged, known = self.judged[name], self._rows.get(name)
+        if known is not None and name in self._fresh and not judged.is_moving:
+            return known
+        made = self._make(name, judged)
+        self._fresh.add(name)
+        if known is not None and known == made:
+            return known
+        self._rows[name] = made
+        return made
+
+    def others_behind(self, place: Place, *, most: int) -> Iterator[WorkerStatus]:
+        """Rows behind that place that are held or have dead letters, in order; at most *most* workers are asked."""
+        heap = [found for name in self.tally.others if (found := self.judged[name].place) > place]
+        heapify(heap)
+        for _ in range(min(most, len(heap))):
+            row = self.row(heappop(heap)[2])
+            if row.holds or row.dead_letters:
+                yield row

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 from shiftboss.app import acts, worker_page
 from shiftboss.app.acts import Act
 from shiftboss.app.status import NodeStatus, RunningRun, SystemStatus, WorkerStatus
-from shiftboss.app.status_rows import StatusRows
+from shiftboss.app.status_rows import AT_ONCE, NEVER, Judged, StatusRows
 from shiftboss.app.store_trial import StoreTrial
-from shiftboss.app.worker_page import Page
 from shiftboss.clock import Clock, Looked
 from shiftboss.core import control, fan_out, schedule, schedule_words
 from shiftboss.core.audit import Head
@@ -29,8 +28,8 @@ from shiftboss.core.health import (
     MAX_DEAD_LETTERS,
     StoreTrouble,
     SystemHealth,
-    WorkerHealth,
     health_of_all,
+    place_of,
     trouble_of_store,
     worker_health,
 )
@@ -40,6 +39,7 @@ from shiftboss.core.opaque import OpaqueBytes
 from shiftboss.core.redact import Redaction, redaction
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.unreadable import SetAside, Unreadable
+from shiftboss.core.value import later
 from shiftboss.core.verify import AuditVerdict, verify
 from shiftboss.core.worker import Definition
 from shiftboss.engine.agenda import Agenda
@@ -83,9 +83,13 @@ class Views:
         self._max_dead_letters = max_dead_letters
         self._secrets = secrets
         self._cache = SnapshotCache(Agenda())
-        self._rows = StatusRows(self._worker)
+        self._rows = StatusRows(self._judge, self._row)
         self._explainer: Explainer  # of the last question about workers
         self._judged_at = clock.now()
+        self._live_then: frozenset[str] = frozenset()
+        self._changed: set[str] = set()  # workers that the store has reported since all were judged
+        self._long: set[str] = set()  # workers with more waiting runs than were read
+        self._whole: Snapshot | None = None  # the snapshot of which every lane was read
         self._letters: dict[str, int] = {}
         self._counts: dict[str, dict[str, int]] = {}
 
@@ -151,53 +155,75 @@ class Views:
         Raises ConfigurationError for a filter with a field of a wrong type.
         """
         asked = WorkerFilter.read(wanted)
-        snapshot, health, rows = self._judged()
-        return self._status(snapshot, health, worker_page.page(rows, asked), max_running=asked.limit)
+        snapshot = self._look()
+        page = worker_page.page(self._rows, asked)
+        rows = [self._rows.row(name) for name in page.names]
+        return self._status(snapshot, rows, page.matching, page.next, max_running=asked.limit)
 
     def live_status(self) -> tuple[SystemStatus, int]:
         """What a live page shows, bounded however many workers there are.
 
-        Returned with a number that grows with every change of any row.
+        Returned with a number that grows with every change of any worker.
         """
-        snapshot, health, rows = self._judged()
-        page = Page(worker_page.live_rows(rows, self._rows.tally), None, len(rows))
-        status = self._status(snapshot, health, page, max_running=worker_page.MAX_LIVE_RUNNING)
+        snapshot = self._look()
+        rows = worker_page.live_rows(self._rows)
+        status = self._status(snapshot, rows, len(snapshot.workers), None, max_running=worker_page.MAX_LIVE_RUNNING)
         return status, self._rows.revision
 
-    def _status(self, snapshot: Snapshot, health: SystemHealth, page: Page, *, max_running: int | None) -> SystemStatus:
-        totals = self._rows.tally.totals()
-        is_cut = len(page.rows) < totals.workers
+    def _status(
+        self,
+        snapshot: Snapshot,
+        rows: Sequence[WorkerStatus],
+        matching: int,
+        following: str | None,
+        *,
+        max_running: int | None,
+    ) -> SystemStatus:
+        health = self._health(snapshot, [row.name for row in rows])
         running = [_running(snapshot, run) for run in sorted(snapshot.running.values(), key=lambda run: run.id)]
         return SystemStatus(
             at=self._judged_at,
             health=health.status,
-            reasons=worker_page.reasons_of(health.reasons, page.rows) if is_cut else health.reasons,
+            reasons=health.reasons,
             nodes=self._nodes(snapshot),
             running=worker_page.some_running(running, max_running),
-            workers=tuple(page.rows),
+            workers=tuple(rows),
             store=self._store.url,
-            totals=totals,
-            matching=page.matching,
-            next=page.next,
+            totals=self._rows.tally.totals(),
+            matching=matching,
+            next=following,
         )
 
     def health(self) -> SystemHealth:
         """The health of the whole and of each worker (H1 to H3)."""
-        return self._judged()[1]
+        snapshot = self._look()
+        return self._health(snapshot, worker_page.page(self._rows, EVERY_WORKER).names)
+
+    def _health(self, snapshot: Snapshot, names: Iterable[str]) -> SystemHealth:
+        """The health of the whole, with that of these workers and their reasons."""
+        judged, tally = self._rows.judged, self._rows.tally
+        return health_of_all(
+            snapshot,
+            {name: judged[name].health for name in names},
+            has_grave=tally.has_grave,
+            is_well=tally.is_well,
+            live=self._live_then,
+            letters=self._letters,
+            max_dead_letters=self._max_dead_letters,
+            store_trouble=None if self._trouble is None else str(self._trouble),
+            store_concern=self._store.concern,
+            lease_s=self._clock.lease_s(),
+        )
 
     def worker(self, name: str) -> WorkerStatus:
         """One worker.  Raises UnknownWorker."""
         with self._session.read() as reader:
             snapshot = self._refreshed(reader)
             snapshot.worker(name)
-            self._cache.load_lanes(snapshot.relations.component(name), reader)
-            self._count(snapshot, (name,), reader)
-        live = self._live(snapshot)
-        if self._look_for_trouble(snapshot, live):
-            self._rows.forget()
-        now = self._clock.now()
-        self._explainer = Explainer(snapshot, now, live=live, trouble=self._trouble)
-        return self._worker(snapshot, now, name, live)[1]
+            self._load_lanes(snapshot.relations.component(name), reader)
+            self._count(reader)
+        self._assess(snapshot)
+        return self._row(name, self._judge(name))
 
     def live_nodes(self) -> frozenset[str]:
         """The ids of the nodes whose lease is good."""
@@ -409,6 +435,7 @@ class Views:
     def _refreshed(self, reader: Reader) -> Snapshot:
         self._cache.refresh(reader)
         snapshot = self._cache.snapshot
+        self._changed |= snapshot.dirty
         snapshot.dirty.clear()
         return snapshot
 
@@ -417,29 +444,35 @@ class Views:
         leased = live_nodes(snapshot, boot=self._clock.boot, lease_s=self._clock.lease_s())
         return frozenset(node for node in leased if not self._store.is_dead(node))
 
-    def _judged(self) -> tuple[Snapshot, SystemHealth, list[WorkerStatus]]:
+    def _look(self) -> Snapshot:
+        """Judge every worker about which something may have changed."""
         with self._session.read() as reader:
             snapshot = self._refreshed(reader)
-            names = snapshot.workers
-            self._cache.load_lanes([name for name in names if name not in snapshot.lanes], reader)
-            self._count(snapshot, names, reader)
-        self._judged_at = now = self._clock.now()
-        live = self._live(snapshot)
+            if snapshot is not self._whole:
+                self._long.clear()
+            self._load_lanes(self._changed if snapshot is self._whole else snapshot.workers, reader)
+            self._count(reader)
+        self._whole = snapshot
+        changed, self._changed = self._changed, set()
+        self._assess(snapshot)
+        live = self._live_then
+        self._rows.look(snapshot, self._judged_at, changed=changed, live=live, letters=self._letters)
+        return snapshot
+
+    def _assess(self, snapshot: Snapshot) -> None:
+        """What every judgement of a worker needs."""
+        self._judged_at = self._clock.now()
+        self._live_then = live = self._live(snapshot)
         if self._look_for_trouble(snapshot, live):
             self._rows.forget()
-        self._explainer = Explainer(snapshot, now, live=live, trouble=self._trouble)
-        workers, rows = self._rows.of(snapshot, now, live=live, letters=self._letters)
-        health = health_of_all(
-            snapshot,
-            workers,
-            live=live,
-            letters=self._letters,
-            max_dead_letters=self._max_dead_letters,
-            store_trouble=None if self._trouble is None else str(self._trouble),
-            store_concern=self._store.concern,
-            lease_s=self._clock.lease_s(),
-        )
-        return snapshot, health, rows
+        self._explainer = Explainer(snapshot, self._judged_at, live=live, trouble=self._trouble)
+
+    def _load_lanes(self, names: Collection[str], reader: Reader) -> None:
+        lanes = self._cache.snapshot.lanes
+        self._cache.load_lanes([name for name in names if name not in lanes], reader)
+        for name in names:
+            lane = lanes.get(name)
+            (self._long.discard if lane is None or lane.is_whole else self._long.add)(name)
 
     def _look_for_trouble(self, snapshot: Snapshot, live: Collection[str]) -> bool:
         """Look what keeps the store from taking work; returns whether that has changed."""
@@ -448,11 +481,10 @@ class Views:
         self._trouble = trouble_of_store(snapshot, live=live, lease_s=self._clock.lease_s(), known=known)
         return self._trouble != before
 
-    def _count(self, snapshot: Snapshot, names: Collection[str], reader: Reader) -> None:
+    def _count(self, reader: Reader) -> None:
         """Count open letters, and what waits in lanes that were too long to be read."""
         self._letters = reader.letter_counts()
-        is_long = any(not snapshot.lane(name).is_whole for name in names)
-        self._counts = reader.counts() if is_long else {}
+        self._counts = reader.counts() if self._long else {}
 
     def _nodes(self, snapshot: Snapshot) -> tuple[NodeStatus, ...]:
         nodes = sorted(snapshot.nodes.values(), key=lambda node: node.started_at)
@@ -488,35 +520,44 @@ class Views:
             and self._store.is_frozen(node.id),
         )
 
-    def _worker(
-        self,
-        snapshot: Snapshot,
-        now: datetime,
-        name: str,
-        live: Collection[str],
-    ) -> tuple[WorkerHealth, WorkerStatus]:
+    def _judge(self, name: str) -> Judged:
+        snapshot, now = self._cache.snapshot, self._judged_at
+        definition = snapshot.workers[name].definition
+        pending, due, until = self._waiting(snapshot, now, name)
+        health = worker_health(snapshot, now, name, live=self._live_then, due=due)
+        running = len(snapshot.running_of(name))
+        within_s = definition.health.expect_success_within_s
+        if running or name in snapshot.suspects:
+            until = AT_ONCE
+        elif within_s is not None:
+            since = snapshot.record(name).last_success_at or snapshot.workers[name].declared_at
+            late_at = later(since, within_s)
+            until = AT_ONCE if late_at <= now else min(until, late_at)
+        place = place_of(health.status, definition.priority, name)
+        return Judged(health, place, definition.mode.value, running, pending, due, self._letters.get(name, 0), until)
+
+    def _row(self, name: str, judged: Judged) -> WorkerStatus:
+        snapshot, now = self._cache.snapshot, self._judged_at
         state = snapshot.workers[name]
         definition = state.definition
         record = snapshot.record(name)
-        pending, due = self._waiting(snapshot, now, name)
-        judged = worker_health(snapshot, now, name, live=live, due=due)
         breaker = snapshot.breakers.get(definition.breaker) if definition.breaker else None
         first = self._explainer.next_run(name)
         explained = self._explainer.explain(first) if first is not None and first.due_at <= now else None
-        return judged, WorkerStatus(
+        return WorkerStatus(
             name=name,
-            mode=definition.mode.value,
+            mode=judged.mode,
             schedule=schedule_words.in_words(definition.schedule) if definition.schedule is not None else "",
             priority=definition.priority.label,
             enabled=state.disabled is None,
             disabled=state.disabled,
             accepts=state.accepts,
-            health=judged.status,
-            reasons=judged.reasons,
-            running=len(snapshot.running_of(name)),
-            pending=pending,
-            due=due,
-            dead_letters=self._letters.get(name, 0),
+            health=judged.health.status,
+            reasons=judged.health.reasons,
+            running=judged.running,
+            pending=judged.pending,
+            due=judged.due,
+            dead_letters=judged.letters,
             consecutive_failures=record.streak,
             last_run_at=record.last_run_at,
             last_success_at=record.last_success_at,
@@ -532,14 +573,24 @@ class Views:
             unreadable=tuple(snapshot.unreadable_of(name)) if name in snapshot.suspects else (),
         )
 
-    def _waiting(self, snapshot: Snapshot, now: datetime, name: str) -> tuple[int, int]:
-        """How many of its runs are pending, and how many of those are due; both counted up to 1,001."""
+    def _waiting(self, snapshot: Snapshot, now: datetime, name: str) -> tuple[int, int, datetime]:
+        """How many of its runs are pending, and how many of those are due, both counted up to 1,001; when that changes.
+
+        It changes when another one becomes due.
+        """
         lane = snapshot.lane(name)
-        if lane.is_whole:
-            due = sum(run.due_at <= now for run in (*lane, *lane.sealed.values()))
-            return min(len(lane) + len(lane.sealed), MAX_COUNTED), min(due, MAX_COUNTED)
-        counts = self._counts.get(name, {})
-        return counts.get("pending", 0), counts.get("due", 0)
+        if not lane.is_whole:
+            counts = self._counts.get(name, {})
+            return counts.get("pending", 0), counts.get("due", 0), AT_ONCE
+        if not len(lane) and not lane.sealed:
+            return 0, 0, NEVER
+        due, until = 0, NEVER
+        for run in (*lane, *lane.sealed.values()):
+            if run.due_at <= now:
+                due += 1
+            elif run.due_at < until:
+                until = run.due_at
+        return min(len(lane) + len(lane.sealed), MAX_COUNTED), min(due, MAX_COUNTED), until
 
 
 def _waiting_in(lane: Lane) -> Iterable[Run]:

@@ -41,6 +41,9 @@ WORST_FIRST = (Health.DISABLED, Health.UNHEALTHY, Health.OFFLINE, Health.DEGRADE
 DRAINING = "draining"  # the fact of a worker whose nodes are all shutting down on purpose
 DOES_NOT_ANSWER, TAKES_NO_WORK = "does not answer", "takes no new work"
 GRAVE = frozenset({Health.UNHEALTHY, Health.OFFLINE})
+WELL = frozenset({Health.HEALTHY, Health.UNKNOWN})
+
+Place = tuple[int, int, str]  # in the order of all workers; ends with the worker's name
 
 
 class HealthReason(Value, frozen=True, omit_defaults=False):
@@ -89,15 +92,22 @@ class SystemHealth(Value, frozen=True, omit_defaults=False):
     workers: dict[str, WorkerHealth] = {}
 
 
-def in_order(snapshot: Snapshot, judged: Mapping[str, WorkerHealth]) -> list[str]:
-    """The names of the workers: disabled ones first, then the worst (K6)."""
-    return sorted(judged, key=lambda name: (_gravity(judged[name].status), -_priority(snapshot, name), name))
+def place_of(status: Health, priority: Priority, name: str) -> Place:
+    """Where a worker stands in the order of all: disabled ones first, then the worst (K6)."""
+    return WORST_FIRST.index(status), -priority, name
+
+
+def is_grave(status: Health, priority: Priority) -> bool:
+    """H3: whether one such worker makes the whole system unhealthy."""
+    return status in GRAVE and priority >= Priority.HIGH
 
 
 def health_of_all(
     snapshot: Snapshot,
     workers: dict[str, WorkerHealth],
     *,
+    has_grave: bool,
+    is_well: bool,
     live: Collection[str],
     letters: Mapping[str, int],
     max_dead_letters: int = MAX_DEAD_LETTERS,
@@ -105,7 +115,11 @@ def health_of_all(
     store_concern: str | None = None,
     lease_s: float | None = None,
 ) -> SystemHealth:
-    """H3, from the judged *workers*, in their order.  With *lease_s* of the lease clock, silent nodes count too."""
+    """H3.  *workers*: the judged workers that are shown, in order; the flags are about all of them.
+
+    *has_grave*: `is_grave` holds for one; *is_well*: all are healthy or have not run yet.  With *lease_s* of the lease
+    clock, silent nodes count too.
+    """
     store = [] if store_trouble is None else [HealthReason(Health.UNHEALTHY, "store", store_trouble)]
     others = [*_letters(letters, max_dead_letters), *_shedding(snapshot, live), *_unreadable(snapshot)]
     if store_concern is not None:
@@ -114,10 +128,9 @@ def health_of_all(
         others += _silent(snapshot, live, lease_s)
     of_workers = (reason for health in workers.values() for reason in health.reasons)
     reasons = (*store, *of_workers, *others, *_durability(snapshot, live))
-    if store or any(w.status in GRAVE and _priority(snapshot, name) >= Priority.HIGH for name, w in workers.items()):
+    if store or has_grave:
         return SystemHealth(Health.UNHEALTHY, reasons, workers)
-    is_well = all(health.status in (Health.HEALTHY, Health.UNKNOWN) for health in workers.values()) and not others
-    return SystemHealth(Health.HEALTHY if is_well else Health.DEGRADED, reasons, workers)
+    return SystemHealth(Health.HEALTHY if is_well and not others else Health.DEGRADED, reasons, workers)
 
 
 def trouble_of_store(
@@ -291,7 +304,3 @@ def _durability(snapshot: Snapshot, live: Collection[str]) -> Iterator[HealthRea
 
 def _gravity(status: Health) -> int:
     return WORST_FIRST.index(status)
-
-
-def _priority(snapshot: Snapshot, name: str) -> Priority:
-    return snapshot.workers[name].definition.priority
