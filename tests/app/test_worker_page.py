@@ -124,8 +124,8 @@ def test_a_page_encodes_its_own_rows_alone(views):
 def work(views, monkeypatch):
     """The workers that are judged, and those whose rows are made, from now on."""
     judged, made = [], []
-    judge, make = views._rows._judge, views._rows._make
-    monkeypatch.setattr(views._rows, "_judge", lambda name: judged.append(name) or judge(name))
+    judge, make = views._rows._assess, views._rows._make
+    monkeypatch.setattr(views._rows, "_assess", lambda name: judged.append(name) or judge(name))
     monkeypatch.setattr(views._rows, "_make", lambda name, known: made.append(name) or make(name, known))
     return judged, made
 

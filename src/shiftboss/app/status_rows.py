@@ -30,7 +30,7 @@ MANY = 1000  # workers that have moved in the order: more are sorted anew, which
 Move = tuple[Place | None, Place | None]  # from where to where; None: it was not there, or is there no longer
 
 
-class Judged(NamedTuple):
+class Assessment(NamedTuple):
     """What is known of a worker without its row.  `until`: the moment at which time alone changes that."""
 
     health: WorkerHealth
@@ -58,16 +58,16 @@ class Tally:
         self._grave = 0  # with a high priority
         self.others: set[str] = set()  # with runs that are due, or with dead letters
 
-    def add(self, judged: Judged) -> None:
+    def add(self, judged: Assessment) -> None:
         self._count(judged, 1)
         if judged.due or judged.letters:
             self.others.add(judged.place[2])
 
-    def remove(self, judged: Judged) -> None:
+    def remove(self, judged: Assessment) -> None:
         self._count(judged, -1)
         self.others.discard(judged.place[2])
 
-    def _count(self, judged: Judged, sign: int) -> None:
+    def _count(self, judged: Assessment, sign: int) -> None:
         status = judged.health.status
         self._health[status] += sign
         self._mode[judged.mode] += sign
@@ -100,14 +100,14 @@ class Tally:
 
 
 class StatusRows:
-    """*judge* judges a worker, *make* makes its row.  `revision` grows when anything about any worker has changed."""
+    """*assess* judges a worker, *make* makes its row.  `revision` grows when anything about any worker has changed."""
 
-    def __init__(self, judge: Callable[[str], Judged], make: Callable[[str, Judged], WorkerStatus]) -> None:
+    def __init__(self, assess: Callable[[str], Assessment], make: Callable[[str, Assessment], WorkerStatus]) -> None:
         self.tally = Tally()
         self.places: list[Place] = []  # of all workers, in order
-        self.judged: dict[str, Judged] = {}
+        self.judged: dict[str, Assessment] = {}
         self.revision = 0
-        self._judge = judge
+        self._assess = assess
         self._make = make
         self._rows: dict[str, WorkerStatus] = {}
         self._fresh: set[str] = set()  # rows that were made since their worker was judged
@@ -119,7 +119,7 @@ class StatusRows:
         self._breakers: dict[str, BreakerState] = {}
 
     def forget(self) -> None:
-        """Judge all workers anew: something that is part of every row has changed."""
+        """Assess all workers anew: something that is part of every row has changed."""
         self._snapshot = None
 
     def look(
@@ -131,7 +131,7 @@ class StatusRows:
         live: Collection[str],
         letters: Mapping[str, int],
     ) -> None:
-        """Judge the workers that may have changed; *changed* are those that the store has reported."""
+        """Assess the workers that may have changed; *changed* are those that the store has reported."""
         nodes = frozenset((node.id, node.mode, node.id in live) for node in snapshot.nodes.values())
         if snapshot is not self._snapshot:
             changed = snapshot.workers
@@ -143,7 +143,7 @@ class StatusRows:
         moved: list[Move] = []
         for name in names:
             if name in snapshot.workers:
-                self._judge_anew(name, moved, is_changed=name in changed)
+                self._assess_anew(name, moved, is_changed=name in changed)
         if len(self.judged) > len(snapshot.workers):
             for name in self.judged.keys() - snapshot.workers.keys():
                 self._drop(name, moved)
@@ -164,8 +164,8 @@ class StatusRows:
             if known is not None and known.until == until:
                 yield name
 
-    def _judge_anew(self, name: str, moved: list[Move], *, is_changed: bool) -> None:
-        before, now = self.judged.get(name), self._judge(name)
+    def _assess_anew(self, name: str, moved: list[Move], *, is_changed: bool) -> None:
+        before, now = self.judged.get(name), self._assess(name)
         self._fresh.discard(name)
         if now.until == AT_ONCE:
             self._at_once.add(name)
@@ -219,7 +219,7 @@ class StatusRows:
 
     def others_behind(self, place: Place, *, most: int) -> Iterator[WorkerStatus]:
         """Rows behind that place that are held or have dead letters, in order; at most *most* workers are asked."""
-        heap = [found for name in self.tally.others if (found := self.judged[name].place) > place]
+        heap = [its_place for name in self.tally.others if (its_place := self.judged[name].place) > place]
         heapify(heap)
         for _ in range(min(most, len(heap))):
             row = self.row(heappop(heap)[2])

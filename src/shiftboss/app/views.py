@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from shiftboss.app import acts, worker_page
 from shiftboss.app.acts import Act
 from shiftboss.app.status import NodeStatus, RunningRun, SystemStatus, WorkerStatus
-from shiftboss.app.status_rows import AT_ONCE, NEVER, Judged, StatusRows
+from shiftboss.app.status_rows import AT_ONCE, NEVER, Assessment, StatusRows
 from shiftboss.app.store_trial import StoreTrial
 from shiftboss.clock import Clock, Looked
 from shiftboss.core import control, fan_out, schedule, schedule_words
@@ -83,7 +83,7 @@ class Views:
         self._max_dead_letters = max_dead_letters
         self._secrets = secrets
         self._cache = SnapshotCache(Agenda())
-        self._rows = StatusRows(self._judge, self._row)
+        self._rows = StatusRows(self._assess, self._row)
         self._explainer: Explainer  # of the last question about workers
         self._judged_at = clock.now()
         self._live_then: frozenset[str] = frozenset()
@@ -222,8 +222,8 @@ class Views:
             snapshot.worker(name)
             self._load_lanes(snapshot.relations.component(name), reader)
             self._count(reader)
-        self._assess(snapshot)
-        return self._row(name, self._judge(name))
+        self._take_stock(snapshot)
+        return self._row(name, self._assess(name))
 
     def live_nodes(self) -> frozenset[str]:
         """The ids of the nodes whose lease is good."""
@@ -445,7 +445,7 @@ class Views:
         return frozenset(node for node in leased if not self._store.is_dead(node))
 
     def _look(self) -> Snapshot:
-        """Judge every worker about which something may have changed."""
+        """Assess every worker about which something may have changed."""
         with self._session.read() as reader:
             snapshot = self._refreshed(reader)
             if snapshot is not self._whole:
@@ -454,12 +454,12 @@ class Views:
             self._count(reader)
         self._whole = snapshot
         changed, self._changed = self._changed, set()
-        self._assess(snapshot)
+        self._take_stock(snapshot)
         live = self._live_then
         self._rows.look(snapshot, self._judged_at, changed=changed, live=live, letters=self._letters)
         return snapshot
 
-    def _assess(self, snapshot: Snapshot) -> None:
+    def _take_stock(self, snapshot: Snapshot) -> None:
         """What every judgement of a worker needs."""
         self._judged_at = self._clock.now()
         self._live_then = live = self._live(snapshot)
@@ -520,7 +520,7 @@ class Views:
             and self._store.is_frozen(node.id),
         )
 
-    def _judge(self, name: str) -> Judged:
+    def _assess(self, name: str) -> Assessment:
         snapshot, now = self._cache.snapshot, self._judged_at
         definition = snapshot.workers[name].definition
         pending, due, until = self._waiting(snapshot, now, name)
@@ -534,9 +534,11 @@ class Views:
             late_at = later(since, within_s)
             until = AT_ONCE if late_at <= now else min(until, late_at)
         place = place_of(health.status, definition.priority, name)
-        return Judged(health, place, definition.mode.value, running, pending, due, self._letters.get(name, 0), until)
+        return Assessment(
+            health, place, definition.mode.value, running, pending, due, self._letters.get(name, 0), until
+        )
 
-    def _row(self, name: str, judged: Judged) -> WorkerStatus:
+    def _row(self, name: str, judged: Assessment) -> WorkerStatus:
         snapshot, now = self._cache.snapshot, self._judged_at
         state = snapshot.workers[name]
         definition = state.definition
