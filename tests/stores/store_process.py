@@ -15,8 +15,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -75,22 +75,23 @@ def open_and_close(path: str, times: str) -> None:
     say("done")
 
 
-def hammer(path: str, times: str, batch: str) -> None:
-    """Many small transactions, each storing runs and ending those of the one before."""
+def hammer(path: str, times: str, batch: str, beside: AbstractContextManager[None] | None = None) -> None:
+    """Many small transactions, each storing runs and ending those of the one before; *beside* it all."""
     store = opened(path)
     session = store.session()
-    ready()
-    running: tuple = ()
-    for _ in range(int(times)):
-        with session.begin() as tx:
-            tx.changes()
-            ids = tx.ids()
-            new = tuple(started(a_run(next(ids), payload=b"p"), fence=tx.number) for _ in range(int(batch)))
-            tx.write(Change(runs=(*new, *(ended(run) for run in running))), new={run.id for run in new})
-            number = tx.number
-        say("committed", number, *(run.id for run in new))
-        running = new
-        session.changed_elsewhere()
+    with beside or nullcontext():
+        ready()
+        running: tuple = ()
+        for _ in range(int(times)):
+            with session.begin() as tx:
+                tx.changes()
+                ids = tx.ids()
+                new = tuple(started(a_run(next(ids), payload=b"p"), fence=tx.number) for _ in range(int(batch)))
+                tx.write(Change(runs=(*new, *(ended(run) for run in running))), new={run.id for run in new})
+                number = tx.number
+            say("committed", number, *(run.id for run in new))
+            running = new
+            session.changed_elsewhere()
     store.close()
 
 
@@ -208,17 +209,21 @@ def count(path: str) -> None:
 
 def hammer_and_look(path: str, times: str, batch: str, look: str) -> None:
     """As a body does that reads or copies the folder of its store, again and again."""
-    folder = Path(path).parent
+    hammer(path, times, batch, beside=looking_all_the_time(LOOKS[look], Path(path).parent))
+
+
+@contextmanager
+def looking_all_the_time(look: Callable[[Path], None], folder: Path) -> Iterator[None]:
     is_over = threading.Event()
 
     def look_all_the_time() -> None:
         while not is_over.is_set():
-            LOOKS[look](folder)
+            look(folder)
 
     thread = threading.Thread(target=look_all_the_time)
     thread.start()
     try:
-        hammer(path, times, batch)
+        yield
     finally:
         is_over.set()
         thread.join()

@@ -16,7 +16,7 @@ from test_sqlite_processes import PATIENCE_S, Spawn, all_ready, integrity, let_g
 
 from shiftboss.errors import StoreUnavailable
 from shiftboss.ports.faces import HistoryFilter
-from shiftboss.stores.sqlite import file_locks
+from shiftboss.stores.sqlite import file_locks, locks
 from shiftboss.stores.sqlite.connection import Database
 from shiftboss.stores.sqlite.store import SqliteStore
 
@@ -143,11 +143,32 @@ def test_views_that_always_overlap_do_not_keep_a_swollen_log_from_being_moved(sq
         database.close()
 
 
+def test_nobody_opens_the_file_while_the_last_one_closes_it_though_its_process_looks(sqlite: SqliteStore):
+    """A look drops the exclusive lock with which SQLite removes the log; who opened it now would write into it."""
+    database = Database(sqlite.path)
+    with locks.closing(database._locks):
+        neighbour = os.open(sqlite.path, os.O_RDWR)
+        try:
+            meanwhile = file_locks.take(neighbour, locks.DOOR)
+        finally:
+            database._connection.close()
+    afterwards = file_locks.take(neighbour, locks.DOOR)
+    os.close(neighbour)
+
+    assert (meanwhile, afterwards) == (False, True)
+
+
 # ── all at once ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @LOOKS
 def test_two_processes_write_while_one_looks_all_the_time(spawn: Spawn, sqlite: SqliteStore, look: Look):
+    """W7.  It looks while its store is open, as a body does.
+
+    While a process opens its first connection, or closes its last one, no other SQLite library in it may open the file
+    (docs/how-to/store.md): both believe that they are alone with it, because locks of one process never conflict, and
+    whoever closes it last removes the log that the other has just opened (SQLITE_IOERR_SHORT_READ).
+    """
     processes = [spawn("hammer_and_look", 120, 3, look.__name__), spawn("hammer", 120, 3), spawn("open_and_close", 40)]
     all_ready(*processes)
     let_go(*processes)

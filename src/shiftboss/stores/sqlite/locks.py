@@ -8,8 +8,9 @@ Rules of this file
 - Among ourselves WRITER means what SQLite's WRITE lock means.  VIEW means what its READ and CKPT locks mean: readers
   share it, and whoever moves the log into the file takes it.  SQLite never looks at these bytes.
 - While it writes, a process shares RECOVER in -shm, so that nobody rebuilds the index meanwhile.
-- DOOR is taken for the first opening in each process, because there is a moment between SQLite's DMS lock and ours.
-  That moment is short, and hardly ever does anybody look just then: after MAX_DOOR_S a process goes on without DOOR.
+- DOOR is taken for the first opening in each process, because there is a moment between SQLite's DMS lock and ours, and
+  for the last closing, in which SQLite's exclusive lock alone keeps openers from a log that is being removed.  Those
+  moments are short, and hardly ever does anybody look just then: after MAX_DOOR_S a process goes on without DOOR.
 - Each connection has a descriptor of its own, and so its own locks.  Closing a descriptor would drop SQLite's locks, so
   it is kept for the next connection.  All are closed when this process has no connection left.
 """
@@ -207,6 +208,7 @@ def closing(locks: Locks) -> Iterator[None]:
         with file.lock:
             locks.release()
             if file.connections == 1:
+                patiently(lambda: file_locks.take(file.anchor, DOOR), MAX_DOOR_S)
                 file_locks.give_back(file.anchor, IN_USE)  # otherwise SQLite could not be the last one either
                 file_locks.give_back(file.index, DMS)
             try:
