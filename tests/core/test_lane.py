@@ -106,7 +106,7 @@ class TestPrefix:
 
 
 class TestLeast:
-    """D2: the waiting run with the least logical instant, then id."""
+    """D2: the waiting run with the earliest logical time, then id."""
 
     def test_it_need_not_be_the_first_due(self):
         lane = Lane([a_run(id=1), a_run(id=2, occurs_at=at("11:00"), due_at=after(60), attempt=1), a_run(id=3)])
@@ -137,7 +137,7 @@ class TestLeast:
         lane.take(9)
 
         assert not lane.knows_least
-        with pytest.raises(NotLoaded, match="least logical instant"):
+        with pytest.raises(NotLoaded, match="earliest logical time"):
             _ = lane.least
 
     def test_an_earlier_one_that_comes_is_the_least(self):

@@ -165,7 +165,7 @@ class Lane:
         """The pending run with the earliest logical time (D2); None if nothing waits.  Raises NotLoaded."""
         if self._least is None:
             if not self.is_whole:
-                raise NotLoaded("the run with the least logical instant was taken, and the next one was not read")
+                raise NotLoaded("the run with the earliest logical time was taken, and the next one was not read")
             self._least = min(self._runs.values(), key=lambda run: (run.occurs_at, run.id), default=None)
         return self._least
 

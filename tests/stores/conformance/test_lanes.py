@@ -1,4 +1,4 @@
-"""What waits for a worker: the head of each queue, all standing runs, and the least logical instant."""
+"""What waits for a worker: the head of each queue, all standing runs, and the earliest logical time."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 from shiftboss.core import subject
 from shiftboss.core.gates.gate import Answer, Gate, View
 from shiftboss.core.hold import Ends, Hold, Scope, Thing
-from shiftboss.core.model import BreakerMode, Origin, Record, Run, Status, WorkerState
+from shiftboss.core.model import BreakerMode, Origin, Record, Run, Status, Verdict, WorkerState
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.subject import Subject
 from shiftboss.core.value import later, seconds_between
@@ -105,28 +105,27 @@ def _ask_upstream(view: View, answer: Answer, edge: Upstream) -> None:
             )
         )
         return
-    failed = broken
-    if failed is None and record.latest is None:
+    if broken is not None:
+        _judge_failure(answer, edge, record, run=record.latest.run if record.latest else None, why=broken)
+    elif record.latest is None:
         answer.hold(UpstreamStale(upstream=edge.worker, why="it has never run", since=run.due_at))
-        return
-    if failed is None and record.latest is not None and not record.latest.ok:
-        failed = f"its latest run #{record.latest.run} did not succeed"
-    skipped = view.skipped.get(edge.worker)
-    if failed is None and skipped is not None and _is_later(skipped, record):
-        failed = f"its latest run #{skipped.id} was skipped"
-    if failed is not None:
-        _judge_failure(answer, edge, failed, record)
-        return
-    _ask_freshness(view, answer, edge, record)
+    elif (skipped := _skipped_since(view, edge.worker, record.latest)) is not None:
+        _judge_failure(answer, edge, record, run=skipped.id, why=f"its latest run #{skipped.id} was skipped")
+    elif not record.latest.ok:
+        latest = record.latest.run
+        _judge_failure(answer, edge, record, run=latest, why=f"its latest run #{latest} did not succeed")
+    else:
+        _ask_freshness(view, answer, edge, record)
 
 
-def _is_later(run: Run, record: Record) -> bool:
-    """D2: whether a verdict about *run* would be the latest."""
-    latest = record.latest
-    return latest is None or (latest.occurs_at, latest.run) < (run.occurs_at, run.id)
+def _skipped_since(view: View, name: str, latest: Verdict) -> Run | None:
+    """D2: the run of *name* that this walk skips, if it will be the latest one."""
+    skipped = view.skipped.get(name)
+    is_later = skipped is not None and (latest.occurs_at, latest.run) < (skipped.occurs_at, skipped.id)
+    return skipped if is_later else None
 
 
-def _judge_failure(answer: Answer, edge: Upstream, why: str, record: Record) -> None:
+def _judge_failure(answer: Answer, edge: Upstream, record: Record, *, run: int | None, why: str) -> None:
     """D5: wait, skip (scheduled runs only) or run degraded."""
     match edge.on_failure:
         case OnFailure.RUN:
@@ -134,10 +133,8 @@ def _judge_failure(answer: Answer, edge: Upstream, why: str, record: Record) -> 
         case OnFailure.SKIP if answer.run.origin is Origin.OCCURRENCE and not answer.run.has_started:
             answer.skip = True
         case _:
-            run = record.latest.run if record.latest else None
-            answer.hold(
-                UpstreamFailed(upstream=edge.worker, run=run, why=why, since=answer.since(record.last_error_at))
-            )
+            since = answer.since(record.last_error_at)
+            answer.hold(UpstreamFailed(upstream=edge.worker, run=run, why=why, since=since))
 
 
 def _ask_freshness(view: View, answer: Answer, edge: Upstream, record: Record) -> None:
