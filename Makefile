@@ -97,7 +97,7 @@ advisories: $(VENV)/.made ## known vulnerabilities and withdrawn releases among 
 
 .PHONY: bench
 bench: $(VENV)/.dev ## measure beside a limit of this machine (BENCH=durable_runs for one, ARGS are passed on)
-	@for bench in benchmarks/$(or $(BENCH),*).py; do \
+	@for bench in benchmarks/$(or $(BENCH),[!_]*).py; do \
 		echo "── $$bench"; $(BIN)/python "$$bench" $(ARGS) || exit 1; done
 
 .PHONY: matrix

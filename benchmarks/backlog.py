@@ -16,17 +16,16 @@ import tempfile
 import time
 from pathlib import Path
 
+from _stored_runs import store_runs
 from shiftboss import Orchestrator
 from shiftboss.clock import SystemClock
-from shiftboss.core.model import Disabled, Origin, Run, Status, WorkerState
-from shiftboss.core.policy import Priority
+from shiftboss.core.model import Disabled, WorkerState
 from shiftboss.core.snapshot import Change
 from shiftboss.core.worker import Definition
 from shiftboss.stores.urls import open_store
 
 TRIGGERS = 200
 GAP_S = 0.005
-CHUNK = 10_000
 
 
 def fill(url: str, pending: int) -> None:
@@ -44,23 +43,7 @@ def fill(url: str, pending: int) -> None:
     with session.begin() as tx:
         tx.changes()
         tx.write(Change(workers=(state,)), new=())
-    for first in range(0, pending, CHUNK):
-        with session.begin() as tx:
-            ids = tx.ids()
-            runs = tuple(
-                Run(
-                    id=next(ids),
-                    worker="held",
-                    origin=Origin.TRIGGER,
-                    status=Status.PENDING,
-                    priority=Priority.NORMAL,
-                    created_at=now,
-                    occurs_at=now,
-                    due_at=now,
-                )
-                for _ in range(min(CHUNK, pending - first))
-            )
-            tx.write(Change(runs=runs), new={run.id for run in runs})
+    store_runs(session, ["held"], pending, due_at=now)
     session.close()
     store.close()
 

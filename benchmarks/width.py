@@ -20,46 +20,25 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from _stored_runs import store_runs
 from shiftboss import Orchestrator
 from shiftboss.app.serve import collect_seldom
 from shiftboss.clock import SystemClock
 from shiftboss.core.events import Event, RunEnded
-from shiftboss.core.model import Origin, Run, Status
-from shiftboss.core.policy import Priority
-from shiftboss.core.snapshot import Change
+from shiftboss.core.model import Origin
 from shiftboss.stores.urls import open_store
 
-CHUNK = 5_000
 SLOTS = 100
 LATE_S = 60.0
 
 
 def fill(url: str, names: list[str], runs: int) -> None:
-    """Store due runs for workers that are declared already, in turn, as a node would have written them."""
+    """Store due runs for workers that are declared already, in turn."""
     clock = SystemClock()
     store = open_store(url, clock=clock)
     store.open(create=False)
     session = store.session()
-    now = clock.now()
-    due_at = now - timedelta(seconds=LATE_S)
-    for first in range(0, runs, CHUNK):
-        with session.begin() as tx:
-            tx.changes()
-            ids = tx.ids()
-            stored = tuple(
-                Run(
-                    id=next(ids),
-                    worker=names[number % len(names)],
-                    origin=Origin.TRIGGER,
-                    status=Status.PENDING,
-                    priority=Priority.NORMAL,
-                    created_at=due_at,
-                    occurs_at=due_at,
-                    due_at=due_at,
-                )
-                for number in range(first, min(first + CHUNK, runs))
-            )
-            tx.write(Change(runs=stored), new={run.id for run in stored})
+    store_runs(session, names, runs, due_at=clock.now() - timedelta(seconds=LATE_S))
     session.close()
     store.close()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from worlds import Kept
@@ -12,6 +13,7 @@ from shiftboss.core.control import Request
 from shiftboss.core.model import Interrupted, Node, Outcome, Run, Succeeded
 from shiftboss.core.worker import Definition
 from shiftboss.engine import mutation
+from shiftboss.engine.cycle import Turn
 from shiftboss.engine.engine import Engine
 from shiftboss.engine.setup import Setup
 from shiftboss.errors import StoreUnavailable
@@ -190,6 +192,20 @@ class ByHand:
         self.clock.advance(after_s)
         for _ in range(times):
             self.engine._loop.step()
+
+    @contextmanager
+    def slow_turns(self, seconds: float) -> Iterator[None]:
+        """Each turn takes so long after its commit."""
+        turn = self.engine._cycle.turn
+
+        def slowly(*arguments: Any, **options: Any) -> Turn:
+            done = turn(*arguments, **options)
+            self.clock.advance(seconds)
+            return done
+
+        self.engine._cycle.turn = slowly
+        yield
+        self.engine._cycle.turn = turn
 
     def until(self, at_s: float, *, every_s: float = 1.0) -> None:
         """Turn once each *every_s* until *at_s* of elapsed time."""

@@ -216,19 +216,11 @@ def test_what_it_sheds_and_that_it_drains_stays_through_a_renewal(one):
     assert one.row.mode is NodeMode.DRAINING
 
 
-def test_what_was_claimed_when_the_lease_had_run_out_is_handed_back_and_not_started(one, monkeypatch):
+def test_what_was_claimed_when_the_lease_had_run_out_is_handed_back_and_not_started(one):
     """C3: checked again between the commit and the starts."""
-    turn = one.engine._cycle.turn
-
-    def slowly(*arguments, **options):
-        done = turn(*arguments, **options)
-        one.clock.advance(28)
-        return done
-
     answer = one.trigger()
-    monkeypatch.setattr(one.engine._cycle, "turn", slowly)
-    one.step()
-    monkeypatch.undo()
+    with one.slow_turns(28):
+        one.step()
     assert one.hand.launches == {}
     assert one.stored(answer.value.id).status is Status.RUNNING
     one.store.trouble = "nothing starts any more"
@@ -238,20 +230,12 @@ def test_what_was_claimed_when_the_lease_had_run_out_is_handed_back_and_not_star
     assert (one.stored(answer.value.id).status, one.engine.runs(answer.value.id)) == (Status.PENDING, False)
 
 
-def test_what_was_not_started_was_not_begun_and_is_not_lost(clock, monkeypatch):
+def test_what_was_not_started_was_not_begun_and_is_not_lost(clock):
     """C3, C7: a run that must not be tried twice is due again, for its function was never entered."""
     one = ByHand(a_job(at_most_once=True), clock=clock).enter()
-    turn = one.engine._cycle.turn
-
-    def slowly(*arguments, **options):
-        done = turn(*arguments, **options)
-        one.clock.advance(28)
-        return done
-
     answer = one.trigger()
-    monkeypatch.setattr(one.engine._cycle, "turn", slowly)
-    one.step()
-    monkeypatch.undo()
+    with one.slow_turns(28):
+        one.step()
     one.store.trouble = "nothing starts any more"
     one.step()
 
