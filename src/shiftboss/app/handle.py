@@ -9,7 +9,7 @@ Rules of this file
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime
 from functools import update_wrapper
 from typing import (
@@ -121,13 +121,13 @@ class Worker(Generic[P, R]):
         """
         return await self._trigger_with(NO_OPTIONS, args, kwargs)
 
-    async def _trigger_with(
+    def _trigger_with(
         self, options: Mapping[str, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> RunHandle[R]:
-        """Trigger with *options* that have been read already, and the arguments of the function."""
+    ) -> Coroutine[Any, Any, RunHandle[R]]:
+        """Trigger with *options* that have been read already, and the arguments of the function; to be awaited."""
         body = self._boss.bodies[self.name]
         payload = body.encode_payload(args, kwargs) if isinstance(body, FunctionBody | CommandBody) else None
-        return await triggered(self._boss, self.name, payload, options)
+        return triggered(self._boss, self.definition.name, payload, options)
 
     def options(self, **options: Unpack[TriggerOptions]) -> Trigger[P, R]:
         """A trigger with options: key, delay, at, priority, force, within.  Raises ConfigurationError."""

@@ -211,17 +211,20 @@ class Walk:
             if name in self.decision.entered:
                 self.decision.again.add(name)  # its lists were opened again by what came after it
             elif name in self.snapshot.workers:
+                self._load_around(name)
                 self._enter_all([name])
+
+    def _load_around(self, name: str) -> None:
+        """Have the lanes read that are needed to enter *name*; those that the walk began with were read before."""
+        needed = lanes_needed(self.snapshot, (name,))
+        if self._load is not None and not all(map(self._is_whole, needed)):
+            self._load(needed)
 
     def _enter_all(self, names: Iterable[str]) -> None:
         """Enter lanes, and before anything of them is asked those of their components that reserve (B4)."""
         new = {name for name in names if name not in self.decision.entered}
-        needed = lanes_needed(self.snapshot, new)
-        if self._load is not None and not all(map(self._is_whole, needed)):
-            self._load(needed)
         self.decision.entered.update(new)
         for name in sorted(new):
-            self._lists.leave(name)
             self._order.touch(self.snapshot.relations.first(name))
             self._enter(name, self.snapshot.lane(name))
 

@@ -173,6 +173,10 @@ class Waitlists:
             if any(entry[1:] == (number, lane) for entry in (*waiting.entries, *waiting.again))
         }
 
+    def knows(self, lane: str) -> bool:
+        """Whether *lane* waits on any list, or reserved when it was last asked."""
+        return lane in self._filed or lane in self.reserving
+
     @property
     def is_empty(self) -> bool:
         """Whether no lane waits."""

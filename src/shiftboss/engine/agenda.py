@@ -89,6 +89,12 @@ class Agenda:
         self.held_by_nodes.difference_update(lanes)
         self.held_by_company.difference_update(lanes)
 
+    def knows(self, lane: str) -> bool:
+        """Whether anything is noted about *lane* that a look at it would change."""
+        if lane in self.isolated or lane in self.unasked:
+            return True
+        return lane in self.held_by_nodes or lane in self.held_by_company or self.waitlists.knows(lane)
+
     def due(self, now: datetime) -> set[str]:
         """Take off and return the lanes whose time has come; open the lists for what may be free since."""
         for subject in self._subjects.due(now):

@@ -456,12 +456,24 @@ class Cycle:
         unasked = self.agenda.unasked if self._free_slots() > 0 else ()
         for name in chain(self.snapshot.dirty, unasked):
             if name not in lanes and (held is None or relations.partitions.get(name) in held):
+                if self._has_nothing_to_start(name):
+                    continue
                 lanes.add(name)
                 if self.snapshot.suspects:  # W8: what an unreadable row holds is not written down
                     lanes.update(relations.component(name))
                 elif name in relations.upstreams:
                     lanes.update(relations.above(name))
         return lanes
+
+    def _has_nothing_to_start(self, name: str) -> bool:
+        """Whether no run of that worker waits, and none of another worker that has to do with it can be waiting for it.
+
+        Each end of a run asks this, and most workers of a wide system have no other run.
+        """
+        lane = self.snapshot.lanes.get(name)
+        if lane is None or not lane.is_empty or not lane.is_whole or name in self.snapshot.relations.members:
+            return False
+        return not self.agenda.knows(name)
 
     def _open_lists(self) -> None:
         """Open the lists of what has become free since the last time."""

@@ -313,6 +313,8 @@ class RunningAttempts:
 
     def _put_said(self, key: tuple[int, int]) -> None:
         """The caller holds the lock."""
+        if not self._notes and not self._lines:
+            return
         note, lines = self._notes.pop(key, None), self._lines.pop(key, None)
         if note is not None:
             self._put(mutation.note(note))
