@@ -176,6 +176,121 @@ def test_where_one_reserves_those_behind_it_are_not_asked():
     assert (lane, order.best()) == ("a", None)
 
 
+def test_a_list_that_was_closed_is_no_open_list():
+    """B9: until its subject may be free again, nobody looks at it."""
+    lists = filed(("a", 1, PERMITS), ("b", 2, UPSTREAM), ("c", 3, FREE))
+    opened = [list(lists.open_lists())]
+    lists.open(PERMITS.subject)
+    lists.open(UPSTREAM.subject)
+    opened.append(sorted(lists.open_lists()))
+    lists.leave("a")
+    lists.file("a", rank(1), PERMITS)
+    lists.leave("b")
+    lists.file("b", rank(2), UPSTREAM)
+    opened.append(sorted(lists.open_lists()))
+
+    assert opened == [[FREE], sorted([PERMITS, UPSTREAM, FREE]), sorted([UPSTREAM, FREE])]
+    assert lists.best(PERMITS) is None
+
+
+@pytest.mark.parametrize("key", [FREE, PERMITS, UPSTREAM])
+def test_lanes_that_have_left_may_not_start(key):
+    lists = filed(("a", 1, key))
+    lists.open(key.subject)
+    before = lists.may_start(room()), lists.partitions(), list(lists.open_lists())
+    lists.leave("a")
+    after = lists.may_start(room()), lists.partitions(), list(lists.open_lists())
+
+    assert (before, after) == ((True, {0}, [key]), (False, set(), []))
+
+
+def test_the_partitions_of_open_lists_are_those_of_lanes_that_are_there():
+    lists = filed(("a", 1, FREE._replace(partition=7)), ("b", 2, FREE._replace(partition=8)))
+    lists.leave("a")
+
+    assert lists.partitions() == {8}
+
+
+def test_lanes_that_wait_for_an_upstream_come_by_rank_however_they_were_filed():
+    """P2, D2"""
+    lists = filed(("c", 3, UPSTREAM), ("a", 1, UPSTREAM), ("b", 2, UPSTREAM))
+    lists.open(UPSTREAM.subject)
+    sizes = [lists.size]
+    lists.open(UPSTREAM.subject)
+    sizes.append(lists.size)
+
+    assert sizes == [3, 3], "opened twice, each is there once"
+    assert taken(lists, room()) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("key", [FREE, PERMITS, UPSTREAM])
+def test_outdated_entries_are_dropped_when_a_list_has_more_than_64(key):
+    lists = Waitlists()
+    sizes = []
+    for number in range(66):
+        lists.leave("a")
+        lists.file("a", rank(number), key)
+        sizes.append(lists.size)
+
+    assert sizes == [*range(1, 65), 1, 2]
+
+
+@pytest.mark.parametrize("key", [FREE, PERMITS, UPSTREAM])
+def test_a_long_list_is_next_looked_through_when_it_has_four_times_as_many_entries(key):
+    """Not at every filing, which would make each as dear as the list is long."""
+    lists = filed(*((f"w{number}", number, key) for number in range(65)))
+    sizes = []
+    for number in range(100, 297):
+        lists.leave("w0")
+        lists.file("w0", rank(number), key)
+        sizes.append(lists.size)
+
+    assert sizes == [*range(66, 261), 65, 66]
+
+
+@pytest.mark.parametrize(("lanes", "most"), [(1, 64), (16, 64), (20, 80)])
+def test_outdated_notes_of_patience_are_dropped_when_there_are_more_than_64_and_four_for_each_lane(lanes, most):
+    """B4"""
+    names = [(f"w{number}", number, FREE) for number in range(lanes)]
+    lists, without = filed(*names), filed(*names)
+    sizes = []
+    for number in range(most + 2):
+        for each in (lists, without):
+            each.leave("w0")
+            each.file("w0", rank(number), FREE)
+        lists.file_patient("first", "w0", rank(number), FREE)
+        sizes.append(lists.size - without.size)
+
+    assert sizes == [*range(1, most + 1), 1, 2]
+
+
+@pytest.mark.parametrize("key", [FREE, PERMITS, UPSTREAM])
+def test_lanes_come_by_rank_also_after_outdated_entries_were_dropped(key):
+    """P2"""
+    numbers = [number * 37 % 101 for number in range(100)]
+    lists = filed(*((f"w{number}", number, key) for number in numbers))
+    for number in numbers:
+        lists.file_patient("first", f"w{number}", rank(number), key)
+    for number in numbers:
+        if number % 3:
+            lists.leave(f"w{number}")
+    for number in range(200, 1200):
+        lists.leave("late")
+        lists.file("late", rank(number), key)
+        lists.file_patient("first", "late", rank(number), key)
+    lists.open(key.subject)
+    names = [f"w{number}" for number in range(0, 101, 3) if number in numbers] + ["late"]
+    patient = []
+    for _ in names:
+        lane = lists.best_patient("first", key)[2]
+        patient.append(lane)
+        lists.leave(lane)
+
+    assert patient == names
+    assert lists.best_patient("first", key) is None
+    assert list(lists.patient("first")) == []
+
+
 def test_a_list_does_not_grow_with_lanes_that_come_and_go():
     lists = Waitlists()
     for number in range(10_000):
@@ -202,3 +317,4 @@ def test_when_everything_is_read_anew_nothing_is_left():
     lists.clear()
 
     assert (lists.size, lists.reserving, list(lists.patient("first")), list(lists.open_lists())) == (0, set(), [], [])
+    assert (lists.is_empty, list(lists.open(PERMITS.subject))) == (True, [])

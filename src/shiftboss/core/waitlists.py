@@ -42,12 +42,11 @@ Entry = tuple[Rank, int, str]  # rank, number of the filing, lane
 
 
 class _Waitlist:
-    __slots__ = ("again", "closes", "entries", "is_open", "limit")
+    __slots__ = ("again", "closes", "entries", "limit")
 
     def __init__(self, subject: Subject) -> None:
         self.entries: list[Entry] = []  # a heap
         self.again: list[Entry] = []  # filed while the list is being asked, if that does not close it
-        self.is_open = subject == SLOT
         self.closes = subject.kind != UPSTREAM
         self.limit = SMALL
 
@@ -74,17 +73,15 @@ class Waitlists:
         if waiting is None:
             waiting = self._lists[key] = _Waitlist(key.subject)
             self._keys.setdefault(key.subject, []).append(key)
-            if waiting.is_open:
+            if key.subject == SLOT:
                 self._open.add(key)
         entry = (rank, number, lane)
-        if key.subject == SLOT or (waiting.closes and not waiting.is_open):
-            heappush(waiting.entries, entry)
-        elif waiting.closes:
-            heappush(waiting.entries, entry)
-            waiting.is_open = False
-            self._open.discard(key)
-        else:
+        if not waiting.closes:
             waiting.again.append(entry)
+        else:
+            heappush(waiting.entries, entry)
+            if key.subject != SLOT:
+                self._open.discard(key)
         if len(waiting.entries) + len(waiting.again) > waiting.limit:
             self._rebuild(waiting)
 
@@ -108,8 +105,7 @@ class Waitlists:
             if self._filed.get(entries[0][2]) == entries[0][1]:
                 return entries[0]
             heappop(entries)
-        if lists.pop(key, None) is not None and not lists:
-            del self._patient[first]
+        lists.pop(key, None)
         return None
 
     def leave(self, lane: str) -> None:
@@ -121,7 +117,6 @@ class Waitlists:
         keys = self._keys.get(subject, ())
         for key in keys:
             waiting = self._lists[key]
-            waiting.is_open = True
             self._open.add(key)
             if waiting.again:
                 waiting.entries += waiting.again
@@ -131,16 +126,14 @@ class Waitlists:
 
     def best(self, key: Key) -> Entry | None:
         """The best lane of an open list; None if the list is closed or has no lane left to ask."""
-        waiting = self._lists.get(key)
-        if waiting is None or not waiting.is_open:
+        if key not in self._open:
             return None
+        waiting = self._lists[key]
         entries = waiting.entries
         while entries:
             if self._filed.get(entries[0][2]) == entries[0][1]:
                 return entries[0]
             heappop(entries)
-        if key.subject != SLOT:
-            waiting.is_open = False
         self._open.discard(key)
         if not waiting.again:
             del self._lists[key]
