@@ -8,7 +8,7 @@ import click
 import pytest
 
 from shiftboss.app.roles import Role
-from shiftboss.app.verb import DEAD_LETTER, Verb
+from shiftboss.app.verb import DEAD_LETTER, RUN, Verb
 from shiftboss.app.verbs import Verbs, verbs
 from shiftboss.cli.root import root
 from shiftboss.web.table import OPERATIONS
@@ -60,14 +60,13 @@ def test_it_is_done_to_many_where_the_api_says_so_by_the_same_role(verb):
 
 
 @ALL
-def test_it_has_a_command_which_follows_from_it_or_is_written_by_hand(verb):
+def test_it_has_a_command_with_its_parameters_and_its_help(verb):
     command = command_of(verb)
-    by_hand = {"forget": {"yes"}, "prefer": {"worker"}, "replay": {"dry_run", "rate", "yes", "as_json"}}
+    typed = {"delay": "rate"}  # of many: they become due one after another
 
     assert command is not None
     names = {each.name for each in command.params}
-    if verb.words.command is None:
-        assert by_hand[verb.name] < names
-    else:
-        assert set(verb.parameters) < names
-        assert command.help.partition("\n\n")[0] == verb.words.summary
+    assert {typed.get(name, name) for name in verb.parameters} < names
+    assert command.help.partition("\n\n")[0] == verb.words.summary
+    assert ("yes" in names) == (verb.asks or verb.target in (RUN, DEAD_LETTER))
+    assert ({"dry_run", "as_json"} < names) == verb.makes_runs

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar, get_args, get_type_hints
 
 from shiftboss.app.methods import Deferred, Method, NewRun
 from shiftboss.app.roles import Role
+
+if TYPE_CHECKING:
+    from shiftboss.app.views import Views
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,22 +40,23 @@ class VerbWords(NamedTuple):
     """What the API and the command say about a verb; its docstring is for those who call it from Python.
 
     *api*: the summary of the operation; *api_many*: of the one that acts on all that fit a filter, empty without one.
-    *command*: the help of the command, None for one that is written by hand; *options*: the help of an option, if it
-    differs from what other commands say of it; *done*: what the command prints, from
-    the target as it was typed and the answer.
+    *command*: the help of the command; *options*: the help of an option, if it differs from what other commands say of
+    it; *done*: what the command prints, from the target as it was typed and the answer; *question*: what the command of
+    a worker's verb that asks says first, from the target; empty if there is nothing to ask.
     """
 
     api: str
+    command: str
     api_many: str = ""
-    command: str | None = None
     options: Mapping[str, str] = {}
     examples: tuple[str, ...] = ()
     done: Callable[[Any, Any], str] = lambda _, answer: str(answer)
+    question: Callable[[Views, str], str] = lambda _, name: f"Continue with {name}?"
 
     @property
     def summary(self) -> str:
         """The first line of the help."""
-        return (self.command or "").partition("\n")[0]
+        return self.command.partition("\n")[0]
 
 
 class Verb(Method[P, A, R], Generic[P, A, R]):
@@ -77,12 +81,16 @@ class Verb(Method[P, A, R], Generic[P, A, R]):
     @property
     def stands_alone(self) -> bool:
         """Whether it has a command of its own; the verbs of a dead letter are in the group `dead`."""
-        return self.target != DEAD_LETTER and self.words.command is not None
+        return self.target != DEAD_LETTER
 
     @property
     def parameters(self) -> tuple[str, ...]:
         """The parameters after the face and the target."""
         return tuple(inspect.signature(self.function).parameters)[2:]
+
+    @property
+    def makes_runs(self) -> bool:
+        return self.answer is NewRun
 
     @property
     def answer(self) -> Any:

@@ -8,6 +8,8 @@ Rules of this file
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from shiftboss.app.methods import Face, Instruction, Method, NewRun
 from shiftboss.app.options import CALL, Named, known_run, name_of
 from shiftboss.app.roles import Role
@@ -15,6 +17,9 @@ from shiftboss.app.verb import DEAD_LETTER, NODE, RUN, WORKER, Verb, VerbWords, 
 from shiftboss.core.kinds import Duration
 from shiftboss.core.model import DeadLetter, Node, Run, Status, WorkerState
 from shiftboss.engine import mutation
+
+if TYPE_CHECKING:
+    from shiftboss.app.views import Views
 
 
 def _disabled(_: object, state: WorkerState) -> str:
@@ -30,6 +35,13 @@ def _cancelled(_: object, run: Run) -> str:
 def _preferred(node: str, names: tuple[str, ...]) -> str:
     apply = f"apply from now on: {', '.join(names)}" if names else "already apply"
     return f"the declarations of {node} {apply}"
+
+
+def _forgets(views: Views, name: str) -> str:
+    pending = {worker.name: worker.pending for worker in views.status().workers}.get(name)
+    if pending is None:
+        return ""
+    return f"Forget worker {name!r} and cancel {pending:,} pending {'run' if pending == 1 else 'runs'}?"
 
 
 class Verbs(Face):
@@ -99,7 +111,21 @@ class Verbs(Face):
             mutation.disable, name, reason=self._remark("reason", reason, of=f"disable of worker {name!r}")
         )
 
-    @verb(WORKER, Role.ADMIN, VerbWords(api="Remove a worker that no live node runs any more; its history stays."))
+    @verb(
+        WORKER,
+        Role.ADMIN,
+        VerbWords(
+            api="Remove a worker that no live node runs any more; its history stays.",
+            command="""Remove workers that no live node runs any more.
+
+            Their pending runs are cancelled; their history and their dead letters stay.
+            """,
+            examples=("shiftboss forget old-import --yes",),
+            done=lambda name, _: f"{name} was removed",
+            question=_forgets,
+        ),
+        asks=True,
+    )
     def forget(self, worker: Named) -> Instruction[None]:
         """Remove a worker that no live node declares.  Raises UnknownWorker, NotAllowed."""
         return Instruction(mutation.forget, name_of(worker), clock=self.opened().clock)
@@ -113,6 +139,17 @@ class Verbs(Face):
             api="Run a dead letter again: a new run, fresh attempts, the same payload bytes.",
             api_many=(
                 "Replay all open dead letters that match a filter, oldest first, at a pace that the store sustains."
+            ),
+            command="""Run them again, with the same payload.
+
+            Each dead letter becomes a new run with fresh attempts, oldest first.  With --rate the new runs become due
+            one after another; the command does not wait for them.  Prints the dead run and the new run, one pair per
+            line.
+            """,
+            examples=(
+                "shiftboss dead replay 1042",
+                "shiftboss dead replay --worker sync-orders --error ReadTimeout --dry-run",
+                "shiftboss dead replay --all --rate 10/s --yes",
             ),
         ),
     )

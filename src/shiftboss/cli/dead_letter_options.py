@@ -14,7 +14,7 @@ from typing import TypeVar
 import click
 
 from shiftboss.app.dead_letters import DeadLetterSelection
-from shiftboss.cli import formatting, messages
+from shiftboss.cli import dump, formatting, messages
 from shiftboss.cli.command import F
 from shiftboss.cli.exits import Exit, exit_of
 from shiftboss.cli.naming import run_id, worker_name
@@ -80,6 +80,17 @@ def do_all(
             pool.shutdown(cancel_futures=True)
             _show(0, 0)
     return code
+
+
+def would(verb: str, letters: Sequence[DeadLetter], *, as_json: bool) -> Exit:
+    """Print which letters *verb* would act on."""
+    if as_json:
+        dump.lines(letters)
+        return Exit.DONE
+    for letter in letters:
+        messages.say(f"{letter.run} {letter.worker} {letter.error_type or letter.cause.value}")
+    messages.note(f"would {verb} {in_words(letters)}" if letters else f"nothing to {verb}")
+    return Exit.DONE
 
 
 def _show(number: int, total: int) -> None:

@@ -54,7 +54,6 @@ SECTIONS: dict[str, dict[str, LazyCommand]] = {
     "Act": {
         "trigger": LazyCommand("trigger", "trigger", "Trigger a run."),
         **{each.name: LazyCommand("verbs", each.name, each.words.summary) for each in verbs() if each.stands_alone},
-        "forget": LazyCommand("forget", "forget", "Remove a worker that no live node runs any more."),
         "dead": LazyCommand("dead", "dead", "List, replay, resolve and discard runs that failed for good."),
     },
     "Maintenance": {

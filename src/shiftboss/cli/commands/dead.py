@@ -6,18 +6,15 @@ from datetime import datetime
 
 import click
 
-from shiftboss.app.dead_letters import DeadGroup, DeadLetterSelection, grouped, open_letters, selected
+from shiftboss.app.dead_letters import DeadGroup, DeadLetterSelection, grouped, open_letters
 from shiftboss.app.pages import redaction_of, without_secrets
 from shiftboss.cli import dead_letter_options, dump, formatting, messages, store_access, table, times
-from shiftboss.cli.command import Group, examples, json_option, store_option, yes_option
+from shiftboss.cli.command import Group, examples, json_option, store_option
 from shiftboss.cli.commands.verbs import of_letters
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import run_id
-from shiftboss.cli.parameters import RATE
 from shiftboss.clock import SystemClock
-from shiftboss.core.model import DeadLetter, Run
 from shiftboss.core.opaque import OpaqueBytes
-from shiftboss.core.policy import Rate
 from shiftboss.errors import NotAllowed
 
 GROUPS = (
@@ -106,61 +103,6 @@ def show(run: str, as_json: bool, store: str | None, app: str | None) -> int:
     return Exit.DONE
 
 
-@dead.command(
-    "replay",
-    epilog=examples(
-        "shiftboss dead replay 1042",
-        "shiftboss dead replay --worker sync-orders --error ReadTimeout --dry-run",
-        "shiftboss dead replay --all --rate 10/s --yes",
-    ),
-)
-@dead_letter_options.choice_options
-@click.option("--dry-run", is_flag=True, help="Show what would be replayed.")
-@click.option("--rate", type=RATE, help="How fast the new runs become due: 10/s, 100/m.  [default: all at once]")
-@yes_option
-@json_option
-@store_option
-def replay(
-    ids: tuple[str, ...],
-    worker: str | None,
-    error: str | None,
-    since: datetime | None,
-    everything: bool,
-    dry_run: bool,
-    rate: Rate | None,
-    yes: bool,
-    as_json: bool,
-    store: str | None,
-    app: str | None,
-) -> int:
-    """Run them again, with the same payload.
-
-    Each dead letter becomes a new run with fresh attempts, oldest first.  With --rate the new runs become due one after
-    another; the command does not wait for them.  Prints the dead run and the new run, one pair per line.
-    """
-    wanted = dead_letter_options.choice(ids, worker, error, since, everything)
-    with store_access.operating(store, app) as boss:
-        with store_access.asking(boss) as views:
-            letters = selected(views, wanted)
-        if dry_run or not letters:
-            return _only_say(letters, as_json=as_json)
-        spacing_s = 0.0 if rate is None else rate.per_s / rate.count
-        if wanted.is_bulk:
-            lasts = f" over {times.span(spacing_s * len(letters))}" if rate is not None else ""
-            messages.confirm(f"Replay {dead_letter_options.in_words(letters)}{lasts}?", yes=yes)
-
-        def again(number: int, letter: DeadLetter) -> Run:
-            return boss.sync.replay(letter.run, delay=number * spacing_s)
-
-        def say(letter: DeadLetter, run: Run) -> None:
-            if as_json:
-                dump.lines([{"dead": letter.run, "run": run.id, "worker": run.worker, "due_at": run.due_at}])
-            else:
-                messages.say(f"{letter.run} {run.id}")
-
-        return dead_letter_options.do_all(letters, again, say)
-
-
 for command in of_letters():
     dead.add_command(command)
 
@@ -217,15 +159,4 @@ def export(
         messages.note(
             f"{formatting.plural(encrypted, 'payload')} still encrypted; name the app that has the key with --app"
         )
-    return Exit.DONE
-
-
-def _only_say(letters: list[DeadLetter], *, as_json: bool) -> int:
-    """Print what would be done."""
-    if as_json:
-        dump.lines(letters)
-    else:
-        for letter in letters:
-            messages.say(f"{letter.run} {letter.worker} {letter.error_type or letter.cause.value}")
-        messages.note(f"would replay {dead_letter_options.in_words(letters)}" if letters else "nothing to replay")
     return Exit.DONE
