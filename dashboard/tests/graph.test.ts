@@ -10,6 +10,11 @@ const edge = (kind: string, source: string, target: string): GraphEdge => ({ kin
 
 const GRAPH: Graph = {
   at: "",
+  complete: true,
+  workers: 6,
+  alone: 1,
+  groups: 1,
+  components: [],
   nodes: [..."abcdx"].map((name) => worker(name)).concat([worker("mailer", { kind: "breaker" }), worker("alone")]),
   edges: [
     edge("depends_on", "a", "b"),

@@ -108,6 +108,23 @@ def test_totals_are_kept_as_they_would_be_counted(boss, views):
     assert kept.due == sum(worker.due for worker in status.workers) >= 1
 
 
+def test_the_health_has_the_same_pages(boss, views):
+    """H3"""
+    whole = views.health()
+    first = page = views.health(WorkerFilter(limit=500))
+    together = list(page.workers)
+    while page.next is not None:
+        page = views.health(WorkerFilter(limit=500, cursor=page.next))
+        together += page.workers
+    found = views.health(WorkerFilter(q="R-0070", health=["disabled"]))
+
+    assert together == list(whole.workers)
+    assert (whole.next, whole.matching, whole.counts["disabled"]) == (None, MANY, 1)
+    assert (first.status, first.counts) == (whole.status, whole.counts)
+    assert list(dict.fromkeys(reason.worker for reason in first.reasons)) == list(first.workers)
+    assert (list(found.workers), found.matching, found.status) == (["worker-00700"], 1, whole.status)
+
+
 # ── what it costs ────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -256,6 +256,25 @@ async def test_the_graph_has_nodes_and_edges_of_every_kind(api):
     assert {("breaker", "mailer"), ("resource", "warehouse"), ("worker", "send")} <= kinds
 
 
+async def test_the_graph_around_a_worker_has_a_bound(api):
+    near = await api.get("/graph", worker="fetch", limit=2)
+    one = await api.get("/graph", limit=1)
+
+    assert [node["name"] for node in near["nodes"] if node["kind"] == "worker"] == ["fetch", "tidy"]
+    assert (one["complete"], len([node for node in one["nodes"] if node["kind"] == "worker"])) == (False, 1)
+    assert one["workers"] > 1
+    assert "fetch" in [component["first"] for component in one["components"]]
+
+
+async def test_the_health_is_answered_in_pages(api):
+    first = await api.get("/health", limit=2)
+    second = await api.get("/health", limit=2, cursor=first["next"])
+
+    assert (len(first["workers"]), len(second["workers"])) == (2, 2)
+    assert first["workers"].keys().isdisjoint(second["workers"])
+    assert first["matching"] == sum(first["counts"].values()) > 2
+
+
 async def test_the_timeline_has_the_runs_of_its_window_and_what_is_planned(api):
     run = await a_dead_letter(api)
     until = datetime.now(UTC) + timedelta(hours=3)

@@ -10,7 +10,7 @@ import pytest
 from postgres_proxy import Proxy
 from prometheus_client.parser import text_string_to_metric_families
 
-from shiftboss import Orchestrator
+from shiftboss import Orchestrator, WorkerFilter
 from shiftboss.app.views import Views
 from shiftboss.engine import contact
 from shiftboss.web import health_check, probes
@@ -117,13 +117,26 @@ async def until_ok(client: httpx.AsyncClient) -> None:
             await asyncio.sleep(0.01)
 
 
+async def test_healthz_names_the_worst_workers_alone(monkeypatch, tmp_path):
+    monkeypatch.setattr(health_check, "WORST", WorkerFilter(limit=1))
+    async with (
+        a_shop(f"sqlite:///{tmp_path / 'shop.db'}") as boss,
+        a_client(Application(boss, open_authenticator())) as client,
+    ):
+        await until_ok(client)
+        reasons = (await client.get("/healthz")).json()["reasons"]
+        others = len(boss.definitions) - 1
+
+    assert reasons[-1] == f"{others} more workers are not named here: GET /api/v1/health lists them"
+
+
 async def test_healthz_asks_the_store_so_often_and_no_oftener_whoever_asks(monkeypatch, tmp_path):
     """H3: it is for everybody; back to back, beside each other, and after what it was told is a question too many."""
     monkeypatch.setattr(health_check, "EVERY_S", 3600.0)
     monkeypatch.setattr(probes, "JUDGED_WITHIN_S", 0.01)
     asked = []
     health = Views.health
-    monkeypatch.setattr(Views, "health", lambda views: asked.append(1) or health(views))
+    monkeypatch.setattr(Views, "health", lambda views, wanted: asked.append(1) or health(views, wanted))
     async with (
         a_shop(f"sqlite:///{tmp_path / 'shop.db'}") as boss,
         a_client(Application(boss, open_authenticator())) as client,

@@ -367,11 +367,24 @@ export interface ExportMany {
   filter: LetterChoice;
 }
 
-/** Which worker waits for which, which ones exclude each other, and what they share. */
+/** Which worker waits for which, which ones exclude each other, and what they share. `complete`: nothing is left out. `workers`, `alone` and `groups` count all workers, those without relations, and the components of the others. `components`: the first of these, the worst first, if workers are left out. */
 export interface Graph {
   nodes: Array<GraphNode>;
   edges: Array<GraphEdge>;
   at: string;
+  complete: boolean;
+  workers: number;
+  alone: number;
+  groups: number;
+  components: Array<GraphComponent>;
+}
+
+/** Workers that can hold each other's runs. */
+export interface GraphComponent {
+  first: string;
+  workers: number;
+  health: string;
+  shown: boolean;
 }
 
 /** From what comes first to what waits; `blocks` has no direction and is listed once. */
@@ -992,11 +1005,14 @@ export interface Switched {
   enabled: boolean;
 }
 
-/** H3: the whole system; `status` is healthy, degraded or unhealthy. `workers`: disabled first, then the worst. */
+/** H3: the whole system; `status` is healthy, degraded or unhealthy. `workers`: disabled first, then the worst. All workers, or a page; then `reasons` are those of the whole and of the workers of the page. */
 export interface SystemHealth {
   status: Health;
   reasons: Array<HealthReason>;
   workers: Record<string, WorkerHealth>;
+  counts: Record<string, number>;
+  matching: number;
+  next: string | null;
 }
 
 /** Everything at a glance; disabled workers first, then the worst (K6). All of it, or a page. */

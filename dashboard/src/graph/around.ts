@@ -17,7 +17,7 @@ export function around(graph: Graph, name: string, direction: Direction): Graph 
   const beside = graph.edges.filter((edge) => !DIRECTED.has(edge.kind) && ends(edge).some((id) => id === centre));
   for (const edge of beside) ends(edge).forEach((id) => kept.add(id));
   return {
-    at: graph.at,
+    ...graph,
     nodes: graph.nodes.filter((node) => kept.has(idOf(node))),
     edges: graph.edges.filter((edge) => ends(edge).every((id) => kept.has(id))),
   };

@@ -34,7 +34,62 @@ export function Graph() {
   if (asked.error !== null && asked.data === null) return <Trouble error={asked.error} />;
   if (asked.data === null) return <Loading />;
   if (asked.data.nodes.length === 0) return <Empty title="No workers are registered in this store" code={EXAMPLE} />;
+  const name = route.value.query.get("around") ?? "";
+  const isBeyond = name !== "" && !asked.data.complete && !asked.data.nodes.some((node) => node.kind === "worker" && node.name === name);
+  return (
+    <>
+      {!asked.data.complete && <Choice graph={asked.data} />}
+      {isBeyond ? <Near key={name} name={name} /> : <Drawn graph={asked.data} />}
+    </>
+  );
+}
+
+/** A worker that the graph of all leaves out, with those that are nearest to it. */
+function Near({ name }: { name: string }) {
+  const asked = useQuery(`graph around ${name}`, (signal) => get<GraphData>("graph", { worker: name }, signal));
+  if (asked.error !== null && asked.data === null) return <Trouble error={asked.error} />;
+  if (asked.data === null) return <Loading />;
   return <Drawn graph={asked.data} />;
+}
+
+/** What the graph leaves out, and the ways to it. */
+function Choice({ graph }: { graph: GraphData }) {
+  const shown = graph.nodes.filter((node) => node.kind === "worker").length;
+  const others = graph.components.filter((each) => !each.shown);
+  const [name, setName] = useState("");
+  return (
+    <div class="graph-choice">
+      <p class="graph-much">
+        {shown.toLocaleString("en")} of {graph.workers.toLocaleString("en")} workers are shown;{" "}
+        {graph.alone.toLocaleString("en")} have no relations.
+      </p>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          refine({ around: name.trim(), direction: null });
+        }}
+      >
+        <label>
+          Worker{" "}
+          <input type="search" value={name} placeholder="its whole name" onInput={(event) => setName(event.currentTarget.value)} />
+        </label>{" "}
+        <button type="submit">Show around it</button>
+      </form>
+      {others.length > 0 && (
+        <label>
+          Related workers{" "}
+          <select value="" onChange={(event) => refine({ around: event.currentTarget.value, direction: null })}>
+            <option value="">choose a group</option>
+            {others.map((each) => (
+              <option key={each.first} value={each.first}>
+                {each.first} and {each.workers - 1} more ({each.health})
+              </option>
+            ))}
+          </select>
+        </label>
+      )}
+    </div>
+  );
 }
 
 function Drawn({ graph }: { graph: GraphData }) {

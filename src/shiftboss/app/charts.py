@@ -1,8 +1,7 @@
-"""What is drawn: which worker waits for which, what ran when, and how many runs ended in each minute.
+"""What is drawn over time: what ran when, and how many runs ended in each minute.
 
 Rules of this file
-- All charts are bounded: a graph by the declared workers, a timeline by the runs that are read.  The answer says if
-  anything is left out.
+- All charts are bounded by the runs that are read.  The answer says if anything is left out.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from datetime import datetime
 from itertools import islice, takewhile
 
 from shiftboss.app.pages import listed
-from shiftboss.app.status import WorkerStatus
 from shiftboss.app.views import Views
 from shiftboss.core.model import Run, Status, WorkerState
 from shiftboss.core.snapshot import Snapshot
@@ -26,92 +24,6 @@ MAX_PLANNED_IN_ALL = 5_000  # a picture with more shows nothing
 TIMELINE_PAGE = 1000
 WAITING = frozenset((Status.PENDING,))
 BEGUN = frozenset(Status) - WAITING
-
-
-# ── the graph ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class GraphNode(Value, frozen=True, omit_defaults=False):
-    """A worker, a breaker or a resource.  `name` is unique among those of its kind."""
-
-    kind: str  # worker | breaker | resource
-    name: str
-    health: str  # of a worker; the mode of a breaker; empty for a resource
-    detail: str  # a worker's schedule in words, a resource's size
-    mode: str = ""
-    enabled: bool = True
-    running: int = 0
-    due: int = 0
-    tags: tuple[str, ...] = ()
-
-
-class GraphEdge(Value, frozen=True, omit_defaults=False):
-    """From what comes first to what waits; `blocks` has no direction and is listed once."""
-
-    kind: str  # depends_on | after | blocks | breaker | uses
-    source: str
-    target: str
-    detail: str = ""  # "fresh", "skips when it failed", number of permits
-
-
-class Graph(Value, frozen=True, omit_defaults=False):
-    """Which worker waits for which, which ones exclude each other, and what they share."""
-
-    nodes: tuple[GraphNode, ...]
-    edges: tuple[GraphEdge, ...]
-    at: datetime
-
-
-def graph(views: Views) -> Graph:
-    status = views.status()
-    snapshot = views.snapshot()
-    workers = {worker.name: worker for worker in status.workers}
-    return Graph(
-        nodes=tuple(_graph_nodes(snapshot, workers)),
-        edges=tuple(_graph_edges(snapshot)),
-        at=status.at,
-    )
-
-
-def _graph_nodes(snapshot: Snapshot, workers: dict[str, WorkerStatus]) -> Iterator[GraphNode]:
-    for name in sorted(workers.keys() & snapshot.workers.keys()):
-        it, definition = workers[name], snapshot.workers[name].definition
-        yield GraphNode(
-            "worker",
-            name,
-            it.health,
-            it.schedule or ("after others" if definition.after else it.mode),
-            mode=it.mode,
-            enabled=it.enabled,
-            running=it.running,
-            due=it.due,
-            tags=definition.tags,
-        )
-    for name in sorted(snapshot.relations.breakers):
-        state = snapshot.breakers.get(name)
-        yield GraphNode("breaker", name, state.mode.value if state is not None else "closed", "")
-    for name, size in sorted(snapshot.resources.items()):
-        yield GraphNode("resource", name, "", str(size))
-
-
-def _graph_edges(snapshot: Snapshot) -> Iterator[GraphEdge]:
-    relations = snapshot.relations
-    for name in sorted(snapshot.workers):
-        definition = snapshot.workers[name].definition
-        for edge in definition.depends_on:
-            conditions = ["fresh"] if edge.fresh else []
-            conditions += [f"at most {edge.max_age_s:g} s old"] if edge.max_age_s is not None else []
-            conditions += [f"on failure: {edge.on_failure}"] if edge.on_failure != "wait" else []
-            yield GraphEdge("depends_on", edge.worker, name, ", ".join(conditions))
-        for upstream in definition.after:
-            yield GraphEdge("after", upstream, name)
-        for other in relations.excluding(name):
-            if name < other:
-                yield GraphEdge("blocks", name, other)
-        for resource, permits in sorted(definition.uses.items()):
-            yield GraphEdge("uses", name, resource, str(permits))
-        if definition.breaker is not None:
-            yield GraphEdge("breaker", name, definition.breaker)
 
 
 # ── a stretch of time ────────────────────────────────────────────────────────────────────────────────────────────
@@ -183,6 +95,8 @@ def _planned(
     scheduled = [name for name in known if _has_plan(snapshot.workers[name])]
     instants, left, are_all = views.instants(scheduled), MAX_PLANNED_IN_ALL, True
     for name in scheduled:
+        if left == 0:
+            break
         coming = takewhile(lambda at: at <= until, islice(instants(name), min(MAX_PLANNED, left)))
         planned[name] = later_instants = [at for at in coming if at > now]
         left -= len(later_instants)

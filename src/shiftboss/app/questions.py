@@ -38,9 +38,13 @@ class Questions(Face):
         return Question(lambda views: views.status(wanted))
 
     @Method
-    def health(self) -> Question[SystemHealth]:
-        """The health of the whole and of each worker, with the reasons, worst first (H1 to H3)."""
-        return Question(lambda views: views.health())
+    def health(self, wanted: WorkerFilter = EVERY_WORKER) -> Question[SystemHealth]:
+        """The health of the whole and of each worker, with the reasons, worst first (H1 to H3).
+
+        All workers, or those that *wanted* names.  The next page begins at the `cursor` that is `next` of the one
+        before.
+        """
+        return Question(lambda views: views.health(wanted))
 
     @Method
     def nodes(self) -> Question[tuple[NodeStatus, ...]]:

@@ -7,10 +7,10 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import count, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shiftboss.app import acts, worker_page
 from shiftboss.app.acts import Act
@@ -26,6 +26,7 @@ from shiftboss.core.explain import Explainer, Explanation
 from shiftboss.core.fleet import is_live, is_silent, left_to_it_until_s, live_nodes
 from shiftboss.core.health import (
     MAX_DEAD_LETTERS,
+    Place,
     StoreTrouble,
     SystemHealth,
     health_of_all,
@@ -39,7 +40,7 @@ from shiftboss.core.opaque import OpaqueBytes
 from shiftboss.core.redact import Redaction, redaction
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.unreadable import SetAside, Unreadable
-from shiftboss.core.value import later
+from shiftboss.core.value import later, replace
 from shiftboss.core.verify import AuditVerdict, verify
 from shiftboss.core.worker import Definition
 from shiftboss.engine.agenda import Agenda
@@ -56,6 +57,15 @@ if TYPE_CHECKING:
     from shiftboss.core.fan_out import Trigger
 
 EVERY_WORKER = WorkerFilter()
+
+
+class Assessed(NamedTuple):
+    """All workers judged, as of the last question: by name, and their places in order."""
+
+    at: datetime
+    snapshot: Snapshot
+    assessments: Mapping[str, Assessment]
+    places: Sequence[Place]
 
 
 class Views:
@@ -194,10 +204,21 @@ class Views:
             next=following,
         )
 
-    def health(self) -> SystemHealth:
-        """The health of the whole and of each worker (H1 to H3)."""
+    def health(self, wanted: WorkerFilter = EVERY_WORKER) -> SystemHealth:
+        """The health of the whole and of each worker, or of those that *wanted* names (H1 to H3).
+
+        Raises ConfigurationError for a filter with a field of a wrong type.
+        """
+        asked = WorkerFilter.read(wanted)
         snapshot = self._look()
-        return self._health(snapshot, worker_page.page(self._rows, EVERY_WORKER).names)
+        page = worker_page.page(self._rows, asked)
+        counts = self._rows.tally.totals().health
+        return replace(self._health(snapshot, page.names), counts=counts, matching=page.matching, next=page.next)
+
+    def assessed(self) -> Assessed:
+        """Every worker judged, without its row."""
+        snapshot = self._look()
+        return Assessed(self._judged_at, snapshot, self._rows.judged, self._rows.places)
 
     def _health(self, snapshot: Snapshot, names: Iterable[str]) -> SystemHealth:
         """The health of the whole, with that of these workers and their reasons."""

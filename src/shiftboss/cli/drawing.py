@@ -7,9 +7,11 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from shiftboss.app.views import Views
+from shiftboss.app.worker_graph import selection
 from shiftboss.cli import formatting, messages, relations, table
 from shiftboss.cli.table import Cell
 from shiftboss.core import schedule_words
@@ -21,6 +23,23 @@ TREE = {True: ("└─ ", "   "), False: ("├─ ", "│  ")}
 ASCII_TREE = {True: ("`- ", "   "), False: ("|- ", "|  ")}
 
 
+def of_store(views: Views, *, around: str | None, limit: int | None) -> Drawing:
+    """The workers of a store, at most *limit*, or *around* and those nearest to it.  Raises UnknownWorker."""
+    known = views.assessed()
+    snapshot = known.snapshot
+    if around is not None:
+        snapshot.worker(around)
+    definitions = {name: state.definition for name, state in snapshot.workers.items()}
+    most = len(definitions) if limit is None else limit
+    names = selection(definitions, snapshot.relations, known.places, around=around, limit=most).names
+    return Drawing(
+        {name: definition for name, definition in definitions.items() if name in names},
+        resources=snapshot.resources,
+        breakers=snapshot.breakers,
+        left_out=definitions.keys() - names,
+    )
+
+
 class Drawing:
     """Definitions, and what is known of the resources and breakers that they share."""
 
@@ -30,7 +49,10 @@ class Drawing:
         *,
         resources: Mapping[str, int],
         breakers: Mapping[str, BreakerState] | None = None,
+        left_out: Collection[str] = (),
     ) -> None:
+        """*left_out*: workers that are known and not drawn."""
+        self.left_out = left_out
         self._all = definitions
         self._resources = resources
         self._breakers = breakers or {}
@@ -67,7 +89,7 @@ class Drawing:
     def _schedule(self, name: str) -> str:
         definition = self._all.get(name)
         if definition is None:
-            return "not registered"
+            return "not shown here" if name in self.left_out else "not registered"
         if definition.after and definition.mode is Mode.TRIGGERED:
             return "after other workers"
         rule = definition.schedule
@@ -110,7 +132,7 @@ class Drawing:
         table.line(
             Cell(first, "dim"),
             Cell(name, "bold" if not seen else ""),
-            Cell(notes, "dim" if name in self._all else "red"),
+            Cell(notes, "red" if name not in self._all and name not in self.left_out else "dim"),
             Cell(f"  {why}" if why else "", "cyan"),
         )
         tree = TREE if formatting.sign("█") == "█" else ASCII_TREE

@@ -85,11 +85,17 @@ class WorkerHealth(Value, frozen=True, omit_defaults=False, gc=True, weakref=Tru
 
 
 class SystemHealth(Value, frozen=True, omit_defaults=False):
-    """H3: the whole system; `status` is healthy, degraded or unhealthy.  `workers`: disabled first, then the worst."""
+    """H3: the whole system; `status` is healthy, degraded or unhealthy.  `workers`: disabled first, then the worst.
+
+    All workers, or a page; then `reasons` are those of the whole and of the workers of the page.
+    """
 
     status: Health
     reasons: tuple[HealthReason, ...] = ()  # worst first
     workers: dict[str, WorkerHealth] = {}
+    counts: dict[str, int] = {}  # how many of all workers have each health that occurs
+    matching: int = 0  # how many workers fit the filter, also those that the page leaves out
+    next: str | None = None  # the cursor of the next page; None at the end
 
 
 def place_of(status: Health, priority: Priority, name: str) -> Place:

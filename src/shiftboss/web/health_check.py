@@ -17,10 +17,13 @@ from shiftboss.app.views import Views
 from shiftboss.clock import SystemClock
 from shiftboss.core.health import SystemHealth
 from shiftboss.errors import NotStarted
+from shiftboss.ports.faces import WorkerFilter
 
 GOOD_FOR_S = 15.0  # as long as a node may be silent before that counts as trouble
 CLOSE_WITHIN_S = 1.0
 EVERY_S = 0.25  # together with a quick answer still within the 0.6 s that a probe waits
+
+WORST = WorkerFilter(limit=100)  # workers whose reasons a probe names
 
 _clock = SystemClock()  # a probe waits in real time
 
@@ -86,7 +89,7 @@ class HealthCheck:
                     raise NotStarted("the orchestrator has stopped")
                 if self._views is None:
                     self._views = self._boss.new_views()
-                health = self._views.health()
+                health = self._views.health(WORST)
             self._last = health, _clock.monotonic_s()
         except BaseException as error:  # noqa: BLE001  # passed on to the callers
             self._over()

@@ -88,7 +88,11 @@ class Probes:
             )
         code = 503 if health.status == Health.UNHEALTHY else 200
         word = in_a_word(health.status, health.reasons)
-        return await self._answer(request, code, word, tuple(str(each) for each in health.reasons))
+        reasons = [str(each) for each in health.reasons]
+        if health.next is not None:
+            left_out = health.matching - len(health.workers)
+            reasons.append(f"{left_out:,} more workers are not named here: GET /api/v1/health lists them")
+        return await self._answer(request, code, word, tuple(reasons))
 
     def _judge(self) -> HealthCheck:
         """Raises NotStarted."""

@@ -12,12 +12,13 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from shiftboss.app.charts import Graph, Minutes, Timeline, graph, minutes, timeline
+from shiftboss.app.charts import Minutes, Timeline, minutes, timeline
 from shiftboss.app.node import package_version
 from shiftboss.app.pages import PageOfWorker, page_of_worker
 from shiftboss.app.roles import Role
 from shiftboss.app.status import NodeStatus, SystemStatus, Totals, WorkerStatus
 from shiftboss.app.views import Views
+from shiftboss.app.worker_graph import Graph, graph
 from shiftboss.core.health import Health, SystemHealth
 from shiftboss.core.redact import Redaction, redaction
 from shiftboss.core.unreadable import Unreadable
@@ -62,9 +63,13 @@ async def status(call: Call, params: WorkersAsked) -> SystemStatus:
     return await call.ask(lambda views: views.status(params.filter))
 
 
-async def health(call: Call) -> SystemHealth:
-    """Is it healthy, and if not, why?"""
-    return await call.ask(Views.health)
+async def health(call: Call, params: WorkersAsked) -> SystemHealth:
+    """Is it healthy, and if not, why?
+
+    `next` is the cursor of the next page of workers.  If workers are left out, `reasons` are those of the whole and of
+    the workers shown.
+    """
+    return await call.ask(lambda views: views.health(params.filter))
 
 
 class Nodes(Value, frozen=True, omit_defaults=False):
@@ -103,9 +108,20 @@ async def unreadable(call: Call) -> UnreadableRows:
     return UnreadableRows(tuple(unreadable_row(row) for row in await call.ask(Views.unreadable)))
 
 
-async def graph_(call: Call) -> Graph:
-    """Dependencies, exclusions and shared resources of the workers, with their health."""
-    return await call.ask(graph)
+class GraphAsked(msgspec.Struct, frozen=True):
+    """At most `limit` workers.  `worker`: this one, and those that are nearest to it."""
+
+    worker: Name | None = None
+    limit: Annotated[int, Meta(ge=1, le=1_000)] = 200
+
+
+async def graph_(call: Call, params: GraphAsked) -> Graph:
+    """Dependencies, exclusions and shared resources of the workers, with their health.
+
+    Of more than `limit` workers, `components` are those that can hold each other's runs, the worst first; the graph
+    shows those that fit.
+    """
+    return await call.ask(lambda views: graph(views, around=params.worker, limit=params.limit))
 
 
 class Window(msgspec.Struct, frozen=True):
