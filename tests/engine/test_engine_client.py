@@ -165,7 +165,7 @@ def test_what_a_client_cannot_declare_there_is_said_and_it_goes_on(clock, monkey
     def refused():
         raise ConfigurationError("job and mail wait for each other")
 
-    monkeypatch.setattr(client.engine, "_declare_new", refused)
+    monkeypatch.setattr(client.engine._loop._presence, "_declare_new", refused)
     store.put_back(empty)
     client.step(3)
 
