@@ -37,8 +37,8 @@ class Shape(NamedTuple):
         return [each.name for each in self.definitions] * (RUNS // len(self.definitions))
 
 
-ONE_WORKER = Shape([Definition("noop")], start=162, end=82)
-A_WORKER_EACH = Shape([Definition(name) for name in NAMES], start=204, end=113)
+ONE_WORKER = Shape([Definition("noop")], start=153, end=77)
+A_WORKER_EACH = Shape([Definition(name) for name in NAMES], start=196, end=110)
 SCHEDULED = Shape(  # each end also stores the next run
     [Definition(name, mode=Mode.SCHEDULED, schedule=Every(3600.0), start=Start.NOW, concurrency=1) for name in NAMES],
     start=0,

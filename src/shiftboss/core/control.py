@@ -121,13 +121,12 @@ def triggered_run(state: WorkerState, now: datetime, *, request: Request, run_id
     )
 
 
-def _audited(run: Run, state: WorkerState, now: datetime) -> Iterator[Audit]:
+def _audited(run: Run, state: WorkerState, now: datetime) -> tuple[Audit, ...]:
     """Triggers by code come without end and are not audited; those of a person are."""
-    if run.by or run.forced:
-        before = state_text(state) if run.forced else ""
-        yield Audit(
-            at=now, worker=run.worker, run=run.id, by=run.by, action="trigger", before=before, after=how(run, now)
-        )
+    if not run.by and not run.forced:
+        return ()
+    before, after = state_text(state) if run.forced else "", how(run, now)
+    return (Audit(at=now, worker=run.worker, run=run.id, by=run.by, action="trigger", before=before, after=after),)
 
 
 def how(run: Run, now: datetime) -> str:

@@ -175,7 +175,8 @@ class Walk:
             if self._reserving:  # a lane that comes up late may bring a run that ranks before some of them
                 self.view.reserving = [other for rank_of_other, other in self._reserving if rank_of_other < position]
             answer = self._ask(run)
-            self._end_reservation(run.worker)
+            if self._reserved:
+                self._end_reservation(run.worker)
             if queue is not None and _go_on_behind(answer.holds):
                 self._advance(number, queue)
             yield answer

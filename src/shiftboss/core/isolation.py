@@ -101,7 +101,7 @@ class Company:
     def way_before(self, run: Run) -> Way | None:
         """The isolated run that *run*, which is not isolated, must make way for; None if there is none."""
         quiet_until = self._quiet_until
-        if quiet_until is None:
+        if quiet_until is None or (self._guarded is None and self._waiting is None):
             return None
         quiet_since = max(run.due_at, quiet_until - timedelta(seconds=QUIET_S))
         if self._guarded is not None:

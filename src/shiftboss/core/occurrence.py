@@ -58,10 +58,10 @@ def new_run(
 
 def give_up_at(definition: Definition, due_at: datetime, deadline_at: datetime | None) -> datetime | None:
     """T1: when a run that has not started expires."""
-    limits = [] if deadline_at is None else [deadline_at]
-    if definition.start_within_s is not None:
-        limits.append(later(due_at, definition.start_within_s))
-    return min(limits, default=None)
+    if definition.start_within_s is None:
+        return deadline_at
+    given_up_at = later(due_at, definition.start_within_s)
+    return given_up_at if deadline_at is None else min(deadline_at, given_up_at)
 
 
 # ── scheduled runs ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -349,7 +349,8 @@ class Draft:
     # reading through
 
     def worker(self, name: str) -> WorkerState:
-        return self._workers.get(name) or self.snapshot.worker(name)
+        drafted = self._workers.get(name) if self._workers else None
+        return self.snapshot.worker(name) if drafted is None else drafted
 
     def record(self, name: str) -> Record:
         drafted = self._records.get(name)

@@ -582,10 +582,11 @@ class Cycle:
         for run in decision.skips:
             writer.take(skip_for_dependency(self.snapshot, now, ids=ids, run=run)[0])
         payloads = self._decoded(decision.grants, writer, tx)
+        snapshot, node, fence = self.snapshot, self.node.id, tx.number
         for grant in decision.grants:
-            if grant.run.id in self.snapshot.undecodable:
+            if grant.run.id in snapshot.undecodable:
                 continue
-            change, run_or_none = claim(self.snapshot, now, ids=ids, grant=grant, node=self.node.id, fence=tx.number)
+            change, run_or_none = claim(snapshot, now, ids=ids, grant=grant, node=node, fence=fence)
             writer.take(change)
             if run_or_none is not None:
                 payload = payloads.get(run_or_none.id)

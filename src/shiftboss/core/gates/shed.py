@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from shiftboss.core.gates.gate import Answer, Gate
 from shiftboss.core.hold import Ends, Hold, Scope, Thing
-from shiftboss.core.model import Node
+from shiftboss.core.model import Node, Shed
 from shiftboss.core.policy import Priority
 
 
@@ -28,7 +28,7 @@ class IsShed(Hold, frozen=True, tag="shed"):
 
 
 def ask(node: Node, answer: Answer) -> None:
-    if node.shed.holds_back(answer.priority):
+    if node.shed is not Shed.NOTHING and node.shed.holds_back(answer.priority):
         answer.hold(IsShed(node=node.name, reason=node.shed_reason, priority=answer.priority))
 
 
