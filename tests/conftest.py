@@ -52,11 +52,11 @@ LONG = ("tests/properties/test_systems.py", "tests/properties", "tests/browser",
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One more than there are cores: tests also wait for processes and servers, and some have a lease to keep.
+    """Two more than there are cores: tests also wait for processes and servers, and some have a lease to keep.
 
     Those of `make quick` only compute: for them one for each core (`-n logical`).
     """
-    return min(8, (os.cpu_count() or 1) + (0 if config.option.numprocesses == "logical" else 1))
+    return min(8, (os.cpu_count() or 1) + (0 if config.option.numprocesses == "logical" else 2))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -18,7 +18,7 @@ from shiftboss.app import store_trial
 from shiftboss.app.views import Views
 from shiftboss.clock import SystemClock
 from shiftboss.core.health import Health
-from shiftboss.engine import contact, engine
+from shiftboss.engine import contact, presence
 from shiftboss.errors import StoreFull
 from shiftboss.ports.faces import LetterFilter
 from shiftboss.stores.sqlite import connection, disk_reserve
@@ -35,7 +35,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contact, "WRITE_EVERY_S", 0.1)
     monkeypatch.setattr(contact, "SLOW_S", 0.2)
     monkeypatch.setattr(connection, "MAX_BUSY_S", 0.5)
-    monkeypatch.setattr(engine, "TRY_WITHIN_S", 0.3)
+    monkeypatch.setattr(presence, "TRY_WITHIN_S", 0.3)
     monkeypatch.setattr(store_trial, "TRY_WITHIN_S", 0.3)
     monkeypatch.setattr(disk_reserve, "LOOK_AGAIN_S", 0.0)
     monkeypatch.setattr(sqlite, "LOOK_AGAIN_S", 0.0)

@@ -100,7 +100,8 @@ def nothing(*_: Any, **__: Any) -> None:
 
 
 def without(patch: pytest.MonkeyPatch, gate: Gate[Any]) -> None:
-    patch.setattr(table, "FLEET", tuple(each for each in table.FLEET if each is not gate))
+    for name in ("ASK_FLEET", "ASK_FLEET_OF_FREE"):
+        patch.setattr(table, name, tuple(ask for ask in getattr(table, name) if ask != gate.ask))
 
 
 def no_blocks(patch: pytest.MonkeyPatch) -> None:
