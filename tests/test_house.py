@@ -23,6 +23,8 @@ MAY_BE_IMPORTED_BY_CORE = frozenset(
         *("statistics", "typing", "zlib"),
         "zoneinfo",  # reads the time zones of the system, once each: the calendar is what they say
         "cronsim",
+        "dateutil",
+        "holidays",
         "msgspec",
         "shiftboss.core",
         "shiftboss.errors",

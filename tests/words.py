@@ -42,18 +42,19 @@ NAMES = {  # of classes, functions and modules, exactly so: the word itself has 
 }
 PLAIN = set(
     """
-    about address after alone assignments autodisable batch blocked blocks bound bounds bytes cancel cancelled cause
-    change check class clock closed commit concurrency control cron cutoffs decide decision definition depends
-    disabled document enabled encoded end ended ends entry error every explain explainer explanation failed failure
-    fan filter forgotten found freeze full graph half health held here history inbox is joined json keep kept key
-    keyring left lifecycle limit line load log loop makes mark membership meter mode model names next no not note
-    nothing number observers on open opened order other out owed owes pace pairs parts pattern phase pick picker
-    policy presence pressure pressures prevail printable priority progress prunable rate reached reader reason
-    reconcile redact redacting redaction refused registration report request restored retention retry row sample
-    schema scope secret setup severity shutdown signs skipped span stale start started state status step stepped
-    stop stopping store stored system table takes text texts thing thread ticks transaction trouble twice unknown
-    uses value values verify version watch watchdog word words work writer written wrong
-    """.split()  # noqa: SIM905  # a hundred and seventy words, and no quotes between them
+    about address after alone anchored assignments at autodisable batch blocked blocks bound bounds by bytes cancel
+    cancelled cause change check class clock closed commit concurrency control cron cutoffs day days decide decision
+    definition depends disabled document enabled encoded end ended ends entry error every explain explainer
+    explanation failed failure fan filter forgotten found freeze full graph half health held here history inbox is
+    item joined json keep kept key keyring left lifecycle limit line listed load log loop makes mark membership meter
+    mode model names next no not note nothing number observers on open opened order other otherwise out owed owes pace
+    pairs parts pattern phase pick picker policy presence pressure pressures prevail printable priority progress
+    prunable r rate reached reader readings reason reconcile redact redacting redaction refused registration report
+    request restored retention retry row sample schema scope secret setup several severity shutdown signs skipped span
+    stale start started state status step stepped stop stopping store stored system table takes text texts thing
+    thread ticks transaction trouble twice unknown uses value values verify version watch watchdog within word words
+    work writer written wrong zone
+    """.split()  # noqa: SIM905  # a hundred and eighty words, and no quotes between them
 )
 PHRASES = {  # in messages: idioms of no one, and words that the glossary does not have, with what to write
     r"(?<!there )is no(?! longer| reason)": "is not a …",

@@ -39,6 +39,7 @@ GROUPS: dict[str, list[Any]] = {
         handle.Trigger,
         shiftboss.Dependency,
         shiftboss.Breaker,
+        shiftboss.Calendar,
         shiftboss.SecretValue,
         shiftboss.RetryPolicy,
         shiftboss.HealthPolicy,

@@ -26,10 +26,11 @@ from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.root import SECTIONS, root
 from shiftboss.context import Context
-from shiftboss.core import events, lifecycle, schedule
+from shiftboss.core import events, lifecycle
 from shiftboss.core.gates.table import KINDS
 from shiftboss.core.hold import Hold, Scope
 from shiftboss.core.model import Cause, Status
+from shiftboss.core.schedules import cron
 from shiftboss.web import actions, bulk_actions, frames
 from shiftboss.web.operation import Nothing
 from shiftboss.web.problems import STATUSES, TYPE, kind_of
@@ -286,10 +287,10 @@ def cron_fields() -> str:
     rows = [
         "| field | takes |",
         "|---|---|",
-        *(f"| {name} | {cell(takes)} |" for name, takes in schedule.FIELDS.items()),
+        *(f"| {name} | {cell(takes)} |" for name, takes in cron.FIELDS.items()),
     ]
     rows += ["", "| nickname | is |", "|---|---|"]
-    rows += [f"| `{name}` | `{expression}` |" for name, expression in schedule.NICKNAMES.items()]
+    rows += [f"| `{name}` | `{expression}` |" for name, expression in cron.NICKNAMES.items()]
     return "\n".join(rows)
 
 

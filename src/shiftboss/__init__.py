@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from shiftboss.app.handle import RunHandle, Worker
     from shiftboss.app.options import Breaker, Dependency, SecretValue
     from shiftboss.app.orchestrator import Orchestrator
+    from shiftboss.app.scheduling import Calendar
     from shiftboss.context import Context, Fatal, Idle, Retry
     from shiftboss.core.model import Run, Status
     from shiftboss.core.policy import HealthPolicy, RetryPolicy
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AuditFilter",
     "Breaker",
+    "Calendar",
     "ConfigurationError",
     "Context",
     "CycleError",
@@ -76,6 +78,7 @@ if not TYPE_CHECKING:  # or a misspelt name would pass a type checker
     _HOMES = {  # of all names but those of `errors`
         "AuditFilter": "ports.faces",
         "Breaker": "app.options",
+        "Calendar": "app.scheduling",
         "Context": "context",
         "Dependency": "app.options",
         "Fatal": "context",

@@ -151,6 +151,51 @@ def test_next_answers_for_any_cron_expression_without_a_store(cli, empty):
     assert cli("next", "0 9 * *").code == 2
 
 
+@pytest.mark.parametrize(
+    ("options", "head", "day"),
+    [
+        (("--on-calendar", "Mon 09:00"), '"Mon 09:00" Monday at 09:00 (UTC)', "Mon"),
+        (
+            ("--every", "2w", "--anchor", "2026-01-05 09:00", "--timezone", "Europe/Berlin"),
+            "every 14 days from Monday 2026-01-05 09:00 (Europe/Berlin)",
+            "Mon",
+        ),
+        (
+            ("--rrule", "FREQ=WEEKLY;BYDAY=TU", "--anchor", "2026-01-06"),
+            "every week on Tuesday, from Tuesday 2026-01-06 00:00 (UTC)",
+            "Tue",
+        ),
+        (
+            ("0 9 * * SAT", "--weekdays", "Mon..Fri", "--otherwise", "next"),
+            '"0 9 * * SAT" Saturdays at 09:00, Monday to Friday only, but on the next such day instead (UTC)',
+            "Mon",
+        ),
+    ],
+)
+def test_next_answers_for_any_schedule_without_a_store(cli, empty, options, head, day):
+    """M4"""
+    found = cli("next", *options, "-n", "2")
+
+    assert found.code == 0
+    first, *rows = found.out.splitlines()
+    assert first.endswith(head.partition('" ')[2] or head)
+    assert [row.split()[0] for row in rows] == [day, day]
+
+
+def test_next_says_where_a_schedule_ends(cli, empty):
+    found = cli("next", "--at", "2199-01-01", "--at", "2199-02-01")
+
+    assert len(found.out.splitlines()) == 3
+    assert "the schedule ends here" in found.err
+    assert "it has no further time" in cli("next", "--at", "2026-01-01").err
+    assert len(cli("next", "--at", "2199-01-01", "--json").json["instants"]) == 1
+
+
+def test_next_takes_one_schedule(cli, empty):
+    for options in ((), ("cleanup", "--every", "5m"), ("cleanup", "--timezone", "UTC"), ("--every", "5m", "--at", "x")):
+        assert cli("next", *options).code == 2
+
+
 def test_next_of_a_worker_without_a_schedule_says_so(cli, shop):
     found = cli("next", "send-mail")
 

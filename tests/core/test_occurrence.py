@@ -21,8 +21,10 @@ from builders import (
 from shiftboss.core import control
 from shiftboss.core.events import RunSkipped
 from shiftboss.core.model import Cancelled, Cause, Interrupted, Origin, Status
-from shiftboss.core.schedule import jitter_offset_s
+from shiftboss.core.occurrence import instants_ahead
+from shiftboss.core.schedule import At, jitter_offset_s
 from shiftboss.core.settle import expire
+from shiftboss.core.value import replace
 from shiftboss.core.worker import Misfire, Start
 
 
@@ -30,8 +32,10 @@ def a_world(now=NOON, **fields):
     """A worker that was declared at *now*, every minute unless it is said otherwise."""
     if "cron" not in fields:
         fields.setdefault("every", 60.0)
+    rule = fields.pop("rule", None)
+    definition = a_definition("a", **fields)
     world = a_snapshot()
-    world.declare(a_definition("a", **fields), now=now)
+    world.declare(definition if rule is None else replace(definition, schedule=rule, start=Start.NEXT), now=now)
     world.nodes["n1"] = a_snapshot(workers=[a_worker("a")]).nodes["n1"]
     return world
 
@@ -333,3 +337,93 @@ class TestAsUpstreamAndDownstream:
         dependent, upstream = world.start(after(150))
         assert (dependent, world.running[upstream].occurs_at) == (2, after(60))
         assert (world.running[2].covers_until, world.running[2].missed) == (after(120), 2)
+
+
+class TestEnd:
+    """M4: a schedule ends with its last time, after `until`, or when `times` runs have started."""
+
+    def test_nothing_is_scheduled_after_until(self):
+        world = a_world(until=after(90))
+        for second in (0, 60):
+            (run_id,) = world.start(after(second))
+            world.settle(run_id, OK, after(second + 1))
+
+        assert instants(world) == []
+
+    def test_until_itself_is_within(self):
+        world = a_world(until=after(60))
+        world.start()
+        world.settle(101, OK, after(1))
+
+        assert instants(world) == [after(60)]
+
+    def test_a_schedule_that_has_ended_before_it_began_stores_nothing(self):
+        world = a_world(until=after(-1))
+
+        assert instants(world) == []
+        assert world.record("a").anchor_at is None
+
+    def test_a_run_takes_up_nothing_after_until(self):
+        """O2"""
+        world = a_world(until=after(150))
+        world.start()
+        world.settle(101, OK, after(1))
+        (run_id,) = world.start(after(600))
+
+        assert (world.running[run_id].covers_until, world.running[run_id].missed) == (after(120), 1)
+        world.settle(run_id, OK, after(601))
+        assert instants(world) == []
+
+    def test_as_many_runs_start_as_times_says(self):
+        world = a_world(times=3)
+        for second in (0, 60, 120):
+            (run_id,) = world.start(after(second))
+            world.settle(run_id, FAILED if second == 60 else OK, after(second + 1))
+            if second == 60:
+                (again,) = world.start(after(119))  # a retry is no other run
+                world.settle(again, OK, after(119))
+
+        assert world.record("a").fired == 3
+        assert instants(world) == []
+
+    def test_what_did_not_start_does_not_count(self):
+        world = a_world(times=1, misfire=Misfire.SKIP, grace_s=0.0)
+        world.start(after(30))  # it is dropped: 30 s late
+
+        assert world.record("a").fired == 0
+        assert instants(world) == [after(60)]
+
+    def test_runs_are_counted_only_where_there_is_a_limit(self):
+        world = a_world()
+        world.start()
+
+        assert world.record("a").fired == 0
+
+    def test_times_that_were_written_out_end_with_the_last(self):
+        world = a_world(rule=At((at("12:30"), at("15:00"))))
+        seen = []
+        for now in (at("12:30"), at("15:00")):
+            (run_id,) = world.start(now)
+            seen.append(world.running[run_id].occurs_at)
+            world.settle(run_id, OK, after(1, now))
+
+        assert seen == [at("12:30"), at("15:00")]
+        assert instants(world) == []
+
+    def test_times_that_lie_in_the_past_store_nothing(self):
+        world = a_world(rule=At((at("11:00"),)))
+
+        assert instants(world) == []
+
+    def test_times_ahead_are_told_as_far_as_they_come(self):
+        """A3"""
+        world = a_world(every=60.0, until=after(300), times=4)
+        definition, record = world.workers["a"].definition, world.record("a")
+
+        ahead = list(instants_ahead(definition, record, waiting=NOON, now=NOON))
+        assert ahead == [NOON, after(60), after(120), after(180)]
+        ahead = list(instants_ahead(replace(definition, times=None), record, waiting=NOON, now=NOON))
+        assert ahead[-1] == after(300)
+        fired = replace(record, fired=3, last_instant=after(120))
+        assert list(instants_ahead(definition, fired, waiting=None, now=after(130))) == [after(180)]
+        assert list(instants_ahead(replace(definition, until=after(10)), fired, waiting=None, now=after(130))) == []

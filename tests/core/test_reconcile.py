@@ -21,7 +21,8 @@ from builders import (
 from shiftboss.core.events import RunEnded, WorkerDeclared
 from shiftboss.core.model import BreakerMode, BreakerState, Cause, Disabled, Origin, Status
 from shiftboss.core.policy import BreakerPolicy
-from shiftboss.core.schedule import jitter_offset_s
+from shiftboss.core.schedule import At, jitter_offset_s
+from shiftboss.core.value import replace
 from shiftboss.core.worker import Start
 from shiftboss.errors import ConfigurationError, CycleError
 
@@ -197,6 +198,47 @@ class TestSchedule:
         (run,) = world.pending()
         assert (run.id, int(run.priority), run.occurs_at) == (1, 2, at("13:00"))
         assert run.due_at == after(jitter_offset_s("a", 30.0), at("13:00"))
+
+    def test_an_earlier_end_removes_the_waiting_occurrence(self):
+        world = self.a_world(an_occurrence(due_at=at("13:00")))
+        world.declare(a_definition("a", **HOURLY, until=at("11:59")))
+
+        assert (world.ended[1].status, world.ended[1].cause) == (Status.SKIPPED, Cause.REPLACED)
+        assert world.pending() == []
+
+    def test_a_later_end_goes_on_from_now(self):
+        """What would have come while the schedule had ended was never scheduled."""
+        world = self.a_world(**HOURLY, until=at("11:30"))
+        world.declare(a_definition("a", **HOURLY, until=at("23:00")), now=at("15:30"))
+
+        assert [run.occurs_at for run in world.pending()] == [at("16:00")]
+
+    def test_more_times_go_on_where_the_count_was(self):
+        record = a_record(anchor_at=at("06:00"), last_instant=at("11:00"), fired=2)
+        world = a_snapshot(workers=[a_worker("a", **HOURLY, times=2)], records={"a": record})
+        world.declare(a_definition("a", **HOURLY, times=3))
+
+        assert [run.occurs_at for run in world.pending()] == [at("13:00")]
+        assert world.record("a").fired == 2
+
+    def test_another_schedule_counts_anew(self):
+        record = a_record(anchor_at=at("06:00"), last_instant=at("11:00"), fired=2)
+        world = a_snapshot(workers=[a_worker("a", **HOURLY, times=2)], records={"a": record})
+        world.declare(a_definition("a", every=1800.0, times=2))
+
+        assert world.record("a").fired == 0
+        assert [run.occurs_at for run in world.pending()] == [NOON]
+
+    def test_a_waiting_occurrence_leaves_a_schedule_whose_zone_has_no_time_for_it(self):
+        """O3: a calendar of its rule may have lost the day since."""
+        rule = At((at("14:00"),))
+        world = self.a_world(an_occurrence(due_at=at("13:00"), by_calendar=True), cron="@daily")
+        state = world.workers["a"]
+        world.workers["a"] = replace(state, definition=replace(state.definition, schedule=rule))
+        world.declare(replace(a_definition("a", cron="@daily"), schedule=rule))
+
+        assert [run.occurs_at for run in world.pending()] == [at("14:00")]
+        assert world.declare(replace(a_definition("a", cron="@daily"), schedule=rule), now=at("14:30")) == ()
 
     def test_a_higher_concurrency_stores_the_successor_of_what_runs(self):
         """M3"""

@@ -22,16 +22,15 @@ from shiftboss.core.schedule import (
     Cron,
     Every,
     Schedule,
-    clock_changes,
     count_until,
-    cron_expression,
     first_instant,
     jitter_offset_s,
     last_until,
     newest,
     next_after,
-    timezone_name,
 )
+from shiftboss.core.schedules.cron import cron_expression
+from shiftboss.core.schedules.zone import clock_changes, timezone_name
 from shiftboss.errors import ConfigurationError, InternalError
 
 NEW_YORK, BERLIN, LORD_HOWE, KOLKATA = "America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "Asia/Kolkata"

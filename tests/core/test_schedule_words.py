@@ -1,9 +1,12 @@
 """A schedule as an operator reads it: the common forms in a few words, all others by cronsim."""
 
+from datetime import UTC, date, datetime
+
 import pytest
 
-from shiftboss.core.schedule import Cron, Every, Schedule
-from shiftboss.core.schedule_words import in_words
+from shiftboss.core.schedule import Anchored, At, CalendarEvent, Cron, Every, RRule, Schedule, Several, Within
+from shiftboss.core.schedule_words import in_words, until_words
+from shiftboss.core.schedules.within import DayFilter, Otherwise
 
 BERLIN, KOLKATA = "Europe/Berlin", "Asia/Kolkata"
 
@@ -67,3 +70,75 @@ def test_a_common_cron_expression_is_a_short_sentence(schedule: Schedule, words:
 )
 def test_any_other_cron_expression_is_worded_by_cronsim(expression: str, words: str):
     assert in_words(Cron(expression)) == words
+
+
+NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
+NINE = Cron("0 9 * * *", BERLIN)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "words"),
+    [
+        (Anchored(1_209_600.0, NEW_YEAR, 14, BERLIN), "every 14 days from Thursday 2026-01-01 01:00 (Europe/Berlin)"),
+        (At((NEW_YEAR,)), "at 2026-01-01 00:00 (UTC)"),
+        (
+            At(tuple(NEW_YEAR.replace(day=day) for day in (1, 2, 3, 4, 5))),
+            "at 2026-01-01 00:00, 2026-01-02 00:00, 2026-01-03 00:00 and 2 more times (UTC)",
+        ),
+        (CalendarEvent("Mon..Fri 09:00"), "Monday to Friday at 09:00 (UTC)"),
+        (CalendarEvent("Mon,Thu 06,18:30", BERLIN), "Monday and Thursday at 06:30 and 18:30 (Europe/Berlin)"),
+        (CalendarEvent("*:0/15"), "every 15 minutes (UTC)"),
+        (CalendarEvent("Sat *:0/15"), "Saturday, every 15 minutes (UTC)"),
+        (CalendarEvent("*:05"), "on calendar *:05 (UTC)"),
+        (CalendarEvent("*:*:0/10"), "every 10 seconds (UTC)"),
+        (CalendarEvent("hourly"), "every hour (UTC)"),
+        (CalendarEvent("12:00:30"), "every day at 12:00:30 (UTC)"),
+        (CalendarEvent("*-*-1,15 06:30"), "monthly on days 1 and 15 at 06:30 (UTC)"),
+        (CalendarEvent("*-*~01 18:00"), "on the last day of every month at 18:00 (UTC)"),
+        (CalendarEvent("*-02~02 18:00"), "on the last day but 1 of February at 18:00 (UTC)"),
+        (CalendarEvent("*-12-24 10:00"), "24 December of every year at 10:00 (UTC)"),
+        (CalendarEvent("Mon *-06..08-* 10:00"), "Monday in June, July and August at 10:00 (UTC)"),
+        (CalendarEvent("2026-12-24 10:00"), "on 2026-12-24 at 10:00 (UTC)"),
+        (CalendarEvent("Mon *-05~07/1"), "on calendar Mon *-05~07/1 (UTC)"),
+        (
+            RRule("FREQ=MONTHLY;BYDAY=-1FR", NEW_YEAR),
+            "every month on the last Friday, from Thursday 2026-01-01 00:00 (UTC)",
+        ),
+        (
+            RRule("FREQ=WEEKLY;INTERVAL=2;BYDAY=TU,TH;COUNT=5", NEW_YEAR),
+            "every 2 weeks on Tuesday and Thursday (5 times), from Thursday 2026-01-01 00:00 (UTC)",
+        ),
+        (
+            RRule("FREQ=MONTHLY;BYMONTHDAY=1,-1;BYMONTH=3;UNTIL=20300501T000000Z", NEW_YEAR),
+            "every month on day 1 and the last day in March until 2030-05-01, from Thursday 2026-01-01 00:00 (UTC)",
+        ),
+        (
+            RRule("FREQ=MONTHLY;BYDAY=MO,TU;BYSETPOS=-1", NEW_YEAR),
+            "by the rule FREQ=MONTHLY;BYDAY=MO,TU;BYSETPOS=-1, from Thursday 2026-01-01 00:00 (UTC)",
+        ),
+        (
+            Several((NINE, Cron("30 17 * * MON-FRI", BERLIN))),
+            "every day at 09:00; Monday to Friday at 17:30 (Europe/Berlin)",
+        ),
+        (
+            Within(NINE, DayFilter((0, 1, 2, 3, 4), country="DE", subdivision="BY", otherwise=Otherwise.NEXT)),
+            "every day at 09:00, Monday to Friday only, not on public holidays of DE-BY, but on the next such day "
+            "instead (Europe/Berlin)",
+        ),
+        (
+            Within(NINE, DayFilter((0, 2), except_dates=(date(2026, 1, 5),), hours=(28_800, 61_200))),
+            "every day at 09:00, Monday and Wednesday only, not on 2026-01-05, from 08:00 to before 17:00 only "
+            "(Europe/Berlin)",
+        ),
+    ],
+)  # fmt: skip
+def test_schedules_of_the_calendar_are_said_in_words(schedule: Schedule, words: str):
+    assert in_words(schedule) == words
+
+
+def test_the_end_of_a_schedule_is_said_in_its_zone():
+    """M4"""
+    assert until_words(None, None, BERLIN) == ""
+    assert until_words(NEW_YEAR, None, BERLIN) == "until 2026-01-01 01:00"
+    assert until_words(NEW_YEAR, 1, "UTC") == "until 2026-01-01 00:00, once"
+    assert until_words(None, 1000, "UTC") == "1,000 times"

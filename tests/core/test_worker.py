@@ -23,7 +23,7 @@ class TestModes:
 
     @pytest.mark.parametrize("fields", [{"mode": Mode.SCHEDULED}, {"mode": Mode.TRIGGERED, "schedule": Every(60.0)}])
     def test_mode_and_schedule_go_together(self, fields):
-        with pytest.raises(ConfigurationError, match="every= or cron= goes with a scheduled worker"):
+        with pytest.raises(ConfigurationError, match="goes with a scheduled worker, which needs one"):
             Definition(name="a", **fields)
 
     def test_a_continuous_worker_has_one_iteration_at_a_time(self):

@@ -14,13 +14,15 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
 
 from shiftboss.core.control import Request
 from shiftboss.core.model import Shed, Status
 from shiftboss.core.policy import BreakerPolicy, Priority, Rate, RetryPolicy
-from shiftboss.core.schedule import Cron, Every
+from shiftboss.core.schedule import Anchored, CalendarEvent, Cron, Every, Schedule, Several, Within
+from shiftboss.core.schedules.within import DayFilter
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition, Misfire, Mode, OnFailure, Start, Upstream
 from shiftboss.engine import mutation
@@ -91,6 +93,7 @@ def random_system(rng: random.Random) -> System:
     definitions = tuple(
         replace(each, fatal_counts=chance.choice((None, None, None, True, False))) for each in definitions
     )
+    definitions = tuple(with_calendar(chance, each) for each in definitions)
     faults = frozenset(fault for fault in FAULTS if rng.random() < 0.4)
     return System(
         definitions=definitions,
@@ -152,6 +155,28 @@ def random_schedule(rng: random.Random) -> Every | Cron:
     if rng.random() < 0.7:
         return Every(rng.choice((2.5, 5.0, 10.0, 10.0, 30.0, 60.0, 60.0)))
     return Cron(rng.choice(("* * * * *", "*/10 * * * * *", "*/2 * * * *", "7,37 * * * * *")))
+
+
+START = datetime(2026, 3, 1, tzinfo=UTC)  # where the simulator begins
+KINDS: tuple[Schedule, ...] = (
+    Anchored(20.0, datetime(2026, 1, 1, tzinfo=UTC)),
+    Anchored(86_400.0, datetime(2026, 1, 1, 0, 3, tzinfo=UTC), 1, "Europe/Berlin"),
+    CalendarEvent("*:*:0/15"),
+    CalendarEvent("Sun,Mon *:0/2"),
+    Several((Cron("*/2 * * * *"), Cron("*/3 * * * *"))),
+    Within(Cron("*/20 * * * * *"), DayFilter(except_dates=(date(2026, 1, 2),), hours=(0, 600))),
+)
+
+
+def with_calendar(rng: random.Random, definition: Definition) -> Definition:
+    """Now and then a scheduled worker has a schedule of another kind, or one that ends (M4)."""
+    if definition.mode is not Mode.SCHEDULED or rng.random() < 0.6:
+        return definition
+    schedule = rng.choice(KINDS) if rng.random() < 0.7 else definition.schedule
+    until = START + timedelta(seconds=rng.choice((30, 200, 600))) if rng.random() < 0.3 else None
+    return replace(
+        definition, schedule=schedule, until=until, times=rng.choice((1, 3, 10)) if rng.random() < 0.3 else None
+    )
 
 
 def random_edge(rng: random.Random, upstream: str) -> Upstream:

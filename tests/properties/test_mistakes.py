@@ -42,7 +42,7 @@ from shiftboss.core.gates import (
     uses,
 )
 from shiftboss.core.gates.gate import Gate
-from shiftboss.core.model import Interrupted, Run, WorkerState
+from shiftboss.core.model import Interrupted, Record, Run, WorkerState
 from shiftboss.core.policy import RetryPolicy
 from shiftboss.core.snapshot import NOTHING
 from shiftboss.core.value import replace
@@ -214,6 +214,24 @@ def verdict_of_the_last_to_end(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         settle, "_latest", lambda record, run, now, *, ok: settle.Verdict(occurs_at=run.occurs_at, run=run.id, ok=ok)
     )
+
+
+def times_ignored(patch: pytest.MonkeyPatch) -> None:
+    """M4"""
+
+    def has_ended(definition: Definition, record: Record, at: datetime) -> bool:
+        return definition.until is not None and at > definition.until
+
+    patch.setattr(occurrence, "has_ended", has_ended)
+
+
+def until_ignored(patch: pytest.MonkeyPatch) -> None:
+    """M4"""
+
+    def has_ended(definition: Definition, record: Record, at: datetime) -> bool:
+        return definition.times is not None and record.fired >= definition.times
+
+    patch.setattr(occurrence, "has_ended", has_ended)
 
 
 def no_runs_after(patch: pytest.MonkeyPatch) -> None:
@@ -498,6 +516,8 @@ MISTAKES: tuple[Plant, ...] = (
     tie_turned_round,
     successor_twice,
     no_take_up,
+    times_ignored,
+    until_ignored,
     attempt_kept,
     places_lost,
     places_not_shifted,

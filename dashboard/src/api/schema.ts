@@ -39,6 +39,15 @@ export interface Acts {
   next: number | null;
 }
 
+/** M4: a fixed distance from *anchor*, which is the first scheduled time, a UTC time. With `days` > 0 the distance is that many days of *timezone*'s calendar, always at the anchor's local time; a local time that a clock change skips or repeats is treated as cron's (O3). With `days` = 0 it is `every_s` of elapsed time. Raises ConfigurationError for an unknown zone or a distance outside 0.01 s to a century. */
+export interface Anchored {
+  type: "anchored";
+  every_s: number;
+  anchor: string;
+  days: number;
+  timezone: string;
+}
+
 /** A trigger within its caller's transaction was committed, but could not become a run when it was picked up. */
 export interface ArrivalRefused {
   type: "arrival_refused";
@@ -51,6 +60,13 @@ export interface ArrivalRefused {
   key: string;
   by: string;
   reason: string;
+}
+
+/** The times *instants* (UTC, ascending, each once), read by people in *timezone*. It ends with the last of them. Raises ConfigurationError for no time at all, a wrong order and an unknown zone. */
+export interface At {
+  type: "at";
+  instants: Array<string>;
+  timezone: string;
 }
 
 /** One finished attempt of a run (Q2). `cause` is None if it succeeded. */
@@ -160,6 +176,13 @@ export interface Bye {
   reason: string;
 }
 
+/** One calendar event in a time zone. A zone at the end of the expression goes before *timezone*. Raises ConfigurationError for an expression that is not understood or never fires, and for an unknown zone. */
+export interface CalendarEvent {
+  type: "calendar_event";
+  expression: string;
+  timezone: string;
+}
+
 /** `expect`: how many match; required unless `dry_run`. */
 export interface CancelMany {
   filter: RunFilter;
@@ -221,6 +244,16 @@ export interface Cron {
   timezone: string;
 }
 
+/** Which days and hours a schedule may have. `weekdays`: 0 is Monday. `country`: a code of ISO 3166-1 such as "DE", with `subdivision` of ISO 3166-2 such as "BY"; its public holidays are left out. `hours`: seconds of the day, from and to; over midnight if *to* is not later. Raises ConfigurationError for a country that is not known, and if no day is open. */
+export interface DayFilter {
+  weekdays: Array<number>;
+  country: string;
+  subdivision: string;
+  except_dates: Array<string>;
+  hours: Array<unknown> | null;
+  otherwise: Otherwise;
+}
+
 /** The number of open dead letters that share a worker, a cause and an error type. */
 export interface DeadGroup {
   worker: string;
@@ -265,12 +298,14 @@ export interface DeadLettered {
 export interface Definition {
   name: string;
   mode: Mode;
-  schedule: Every | Cron | null;
+  schedule: Every | Anchored | At | CalendarEvent | Cron | RRule | Several | Within | null;
   start: Start;
   jitter_s: number;
   misfire: Misfire;
   grace_s: number;
   misfire_limit: number;
+  until: string | null;
+  times: number | null;
   pause_s: number;
   priority: Priority;
   timeout_s: number | null;
@@ -347,7 +382,7 @@ export interface Error {
   traceback: string;
 }
 
-/** M4: a fixed rate, anchored at the worker's first scheduled time; 0.01 s to a century, exact to the microsecond. Raises ConfigurationError outside these bounds. */
+/** M4: a fixed rate, counted from the worker's first scheduled time; 0.01 s to a century, exact to the microsecond. Raises ConfigurationError outside these bounds. */
 export interface Every {
   type: "every";
   every_s: number;
@@ -644,6 +679,9 @@ export interface OtherDeclaration {
   first_seen_at: string | null;
 }
 
+/** What becomes of a scheduled time on a day that the calendar leaves out. */
+export type Otherwise = "next" | "skip";
+
 /** A run and what belongs to it. `chain`: the runs that led to it, the earliest first. `log`: the last lines of its last attempt that logged, of `logged` in all. `executor` and `timeout_s` are its worker's; empty and None if the worker was forgotten. */
 export interface PageOfRun {
   run: Run;
@@ -723,6 +761,14 @@ export interface Progress {
   total: number | null;
   message: string;
   at: string | null;
+}
+
+/** The times of *rule* from *anchor* on, a UTC time, in the local time of *timezone*. *rule* is one RRULE, and on further lines RDATE and EXDATE in local time. Raises ConfigurationError if it is not understood, fires too often or never, for an unknown zone, and without python-dateutil. */
+export interface RRule {
+  type: "rrule";
+  rule: string;
+  anchor: string;
+  timezone: string;
 }
 
 /** B8: a bucket of *count* starts that is refilled evenly over *per_s* seconds. */
@@ -938,6 +984,12 @@ export interface SetAsideBody {
   note?: string | null;
 }
 
+/** Fires whenever one of *rules* does; times that coincide fire once. At least two, or ConfigurationError. */
+export interface Several {
+  type: "several";
+  rules: Array<Cron | CalendarEvent>;
+}
+
 
 export type Severity = "debug" | "error" | "info" | "success" | "warning";
 
@@ -1130,6 +1182,13 @@ export interface Verdict {
   occurs_at: string;
   run: number;
   ok: boolean;
+}
+
+/** The times of *rule* that *days* lets pass, in the time zone of *rule*. Raises ConfigurationError if nothing is left of the schedule. */
+export interface Within {
+  type: "within";
+  rule: Anchored | At | CalendarEvent | Cron | RRule | Several;
+  days: DayFilter;
 }
 
 /** A new or changed declaration took effect (M7). */

@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
+from shiftboss.app import scheduling
 from shiftboss.app.bodies import AnyBody, executor_of, make_body
 from shiftboss.app.options import WORKER, Breaker, Named, OwnBreaker, worker_name
+from shiftboss.app.scheduling import Calendar, LocalTime
 from shiftboss.context import storable
 from shiftboss.core.kinds import Duration
 from shiftboss.core.policy import HealthPolicy, Priority, RetryPolicy
-from shiftboss.core.schedule import Cron, Every, Schedule
+from shiftboss.core.schedule import Every, Schedule
 from shiftboss.core.value import replace
 from shiftboss.core.worker import PROBATION_OF_TRIGGERED_S, PROBATION_S, Definition, Mode, Start
 from shiftboss.errors import ConfigurationError, did_you_mean
@@ -40,8 +42,15 @@ class WorkerOptions(TypedDict, total=False):
     name: str
     mode: Literal["scheduled", "continuous", "triggered"]
     every: Duration
-    cron: str
+    cron: str | Iterable[str]
+    at: LocalTime | Iterable[LocalTime]
+    on_calendar: str | Iterable[str]
+    rrule: str
+    anchor: LocalTime
+    calendar: Calendar | None
     timezone: str | tzinfo
+    until: LocalTime | None
+    times: int | None
     continuous: bool
     start: Literal["now", "next"]
     jitter: Duration
@@ -88,6 +97,7 @@ class WorkerOptions(TypedDict, total=False):
 AS_THEY_ARE = (
     "misfire",
     "misfire_limit",
+    "times",
     "priority",
     "concurrency",
     "max_consecutive_failures",
@@ -155,6 +165,7 @@ def _definition(name: str, body: AnyBody, options: Mapping[str, Any]) -> Definit
         name=name,
         mode=mode,
         schedule=schedule,
+        until=scheduling.end_of(options),
         start=_start(options, mode, schedule),
         retry=_retry(options, mode),
         breaker=None if breaker is None else breaker.name or name,
@@ -168,27 +179,24 @@ def _definition(name: str, body: AnyBody, options: Mapping[str, Any]) -> Definit
 
 def _mode(options: Mapping[str, Any]) -> tuple[Mode, Schedule | None]:
     """M1: one mode, given by name or implied by another option."""
-    kinds = [word for word in ("every", "cron") if word in options]
-    kinds += ["continuous"] if options.get("continuous") else []
-    if len(kinds) > 1:
-        raise ConfigurationError(f"{kinds[0]}= and {kinds[1]}= cannot be combined; a worker has one mode")
-    implied = {"every": Mode.SCHEDULED, "cron": Mode.SCHEDULED, "continuous": Mode.CONTINUOUS}
-    mode: Mode = options.get("mode", implied[kinds[0]] if kinds else Mode.TRIGGERED)
-    if kinds and mode is not implied[kinds[0]]:
-        raise ConfigurationError(f"mode={mode.value!r} cannot be combined with {kinds[0]}=; drop one of them")
-    if "timezone" in options and "cron" not in options:
-        raise ConfigurationError("timezone= is for cron= only; every= counts elapsed time")
+    kind = scheduling.kind_of(options)
+    if kind is not None and options.get("continuous"):
+        raise ConfigurationError(f"{kind}= and continuous= cannot be combined; a worker has one mode")
+    implied = Mode.SCHEDULED if kind is not None else Mode.CONTINUOUS if options.get("continuous") else None
+    mode: Mode = options.get("mode", implied or Mode.TRIGGERED)
+    if implied is not None and mode is not implied:
+        raise ConfigurationError(
+            f"mode={mode.value!r} cannot be combined with {kind or 'continuous'}=; drop one of them"
+        )
     if "pause" in options and mode is not Mode.CONTINUOUS:
         raise ConfigurationError("pause= is for continuous=True only; every= sets the interval of a scheduled worker")
-    if mode is not Mode.SCHEDULED:
-        return mode, None
-    if "cron" in options:
-        return mode, Cron(options["cron"], options.get("timezone", "UTC"))
-    return mode, Every(options.get("every", DEFAULT_EVERY_S))
+    if mode is Mode.SCHEDULED and kind is None:
+        options = {**options, "every": scheduling.Distance(DEFAULT_EVERY_S, days=0)}
+    return mode, scheduling.schedule_of(options)
 
 
 def _start(options: Mapping[str, Any], mode: Mode, schedule: Schedule | None) -> Start:
-    """M3: every= starts at once, cron= at its first scheduled time."""
+    """M3: a plain every= starts at once, any other schedule at its first scheduled time."""
     if "start" in options and mode is not Mode.SCHEDULED:
         raise ConfigurationError("start= is for scheduled workers only")
     start: Start = options.get("start", Start.NOW if isinstance(schedule, Every) else Start.NEXT)

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from msgspec import Raw, Struct
 
+from shiftboss.app import scheduling
 from shiftboss.core import address
 from shiftboss.core.audit import Head
 from shiftboss.core.kinds import (
@@ -42,7 +43,7 @@ from shiftboss.core.kinds import (
 )
 from shiftboss.core.opaque import KEY_ID
 from shiftboss.core.policy import BreakerPolicy, Rate, RetryPolicy, health_policy, priority
-from shiftboss.core.schedule import cron_expression, timezone_name
+from shiftboss.core.schedules.zone import timezone_name
 from shiftboss.core.secret_values import MIN_CHARS
 from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.worker import Misfire, Mode, OnFailure, Start, Upstream
@@ -328,9 +329,16 @@ def anything(value: Any, /, *, name: str) -> Any:
 WORKER = Table(
     name=NAME_TEXT,
     mode=one_of(Mode),
-    every=duration,
-    cron=cron_expression,
+    every=scheduling.distance,
+    cron=scheduling.CRON,
+    at=scheduling.MOMENTS,
+    on_calendar=scheduling.EVENTS,
+    rrule=scheduling.RULE,
+    anchor=scheduling.moment,
+    calendar=scheduling.calendar,
     timezone=timezone_name,
+    until=optional(scheduling.moment),
+    times=optional(AT_LEAST_ONE),
     continuous=flag,
     start=one_of(Start),
     jitter=duration,

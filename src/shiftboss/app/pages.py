@@ -18,14 +18,14 @@ from msgspec.json import encode
 from shiftboss.app.masked import masked_payloads
 from shiftboss.app.status import WorkerStatus
 from shiftboss.app.views import Views
-from shiftboss.core import schedule
 from shiftboss.core.events import Event
 from shiftboss.core.explain import Explanation
 from shiftboss.core.model import Attempt, DeadLetter, LogLine, Run, Status
 from shiftboss.core.opaque import OpaqueBytes
 from shiftboss.core.prevail import OtherDeclaration, declared_otherwise
 from shiftboss.core.redact import Redaction
-from shiftboss.core.schedule import Cron
+from shiftboss.core.schedule import Every, Schedule
+from shiftboss.core.schedules.zone import clock_changes
 from shiftboss.core.value import Value, replace
 from shiftboss.core.worker import Definition
 from shiftboss.errors import UnknownRun
@@ -98,13 +98,12 @@ def page_of_worker(views: Views, name: str, *, instants: int = 3, runs: int = 10
     )
 
 
-def _clock_changes(rule: schedule.Schedule | None, instants: tuple[datetime, ...]) -> tuple[ClockChange, ...]:
-    if not isinstance(rule, Cron) or not instants:
+def _clock_changes(rule: Schedule | None, instants: tuple[datetime, ...]) -> tuple[ClockChange, ...]:
+    if rule is None or isinstance(rule, Every) or not instants:
         return ()
     day = timedelta(days=1)
     return tuple(
-        ClockChange(at, change_s)
-        for at, change_s in schedule.clock_changes(rule.timezone, instants[0] - day, instants[-1] + day)
+        ClockChange(at, change_s) for at, change_s in clock_changes(rule.zone, instants[0] - day, instants[-1] + day)
     )
 
 

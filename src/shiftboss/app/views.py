@@ -18,7 +18,7 @@ from shiftboss.app.status import NodeStatus, RunningRun, SystemStatus, WorkerSta
 from shiftboss.app.status_rows import AT_ONCE, NEVER, Assessment, StatusRows
 from shiftboss.app.store_trial import StoreTrial
 from shiftboss.clock import Clock, Looked
-from shiftboss.core import control, fan_out, schedule, schedule_words
+from shiftboss.core import control, fan_out, schedule_words
 from shiftboss.core.audit import Head
 from shiftboss.core.control import Request, keeps_its_key
 from shiftboss.core.events import ArrivalRefused, Event
@@ -36,6 +36,7 @@ from shiftboss.core.health import (
 )
 from shiftboss.core.lane import Lane
 from shiftboss.core.model import MAX_LINES, DeadLetter, LogLine, Node, Run
+from shiftboss.core.occurrence import instants_ahead
 from shiftboss.core.opaque import OpaqueBytes
 from shiftboss.core.redact import Redaction, redaction
 from shiftboss.core.snapshot import Snapshot
@@ -308,7 +309,7 @@ class Views:
         return list(islice(self.instants((name,))(name), count))
 
     def instants(self, names: Collection[str]) -> Callable[[str], Iterator[datetime]]:
-        """The scheduled times of each of *names*, without end, the stored one first.  Raises UnknownWorker."""
+        """The scheduled times of each of *names*, the stored one first; mostly endless.  Raises UnknownWorker."""
         with self._session.read() as reader:
             snapshot = self._refreshed(reader)
             for name in names:
@@ -317,20 +318,9 @@ class Views:
         return lambda name: self._instants(snapshot, name)
 
     def _instants(self, snapshot: Snapshot, name: str) -> Iterator[datetime]:
-        state = snapshot.worker(name)
-        rule = state.definition.schedule
-        if rule is None:
-            return
-        record = snapshot.record(name)
+        definition, record = snapshot.worker(name).definition, snapshot.record(name)
         waiting = [run.occurs_at for run in snapshot.lane(name).standing.values() if not run.has_started]
-        after = min(waiting, default=None)
-        if after is not None:
-            yield after
-        else:
-            after = max(record.last_instant or self._clock.now(), self._clock.now())
-        while record.unreadable is None:  # otherwise nobody knows from which time they count
-            after = schedule.next_after(rule, after, anchor=record.anchor_at)
-            yield after
+        return instants_ahead(definition, record, waiting=min(waiting, default=None), now=self._clock.now())
 
     @property
     def seen(self) -> Snapshot:

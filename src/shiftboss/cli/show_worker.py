@@ -10,7 +10,8 @@ from shiftboss.cli import formatting, hold_text, relations, table, times
 from shiftboss.cli.commands.runs import show_runs
 from shiftboss.cli.table import Cell, Column
 from shiftboss.core.policy import BreakerPolicy
-from shiftboss.core.schedule import Cron
+from shiftboss.core.schedule import Every
+from shiftboss.core.schedule_words import until_words
 from shiftboss.core.worker import Definition, Misfire, Mode
 
 FACTS = (Column(""), Column("", wraps=True, gives=True))
@@ -66,8 +67,8 @@ def _now(page: PageOfWorker) -> list[tuple[str, str]]:
 def _next(page: PageOfWorker) -> str:
     """ "02:00:00, Tue 02:00 (Europe/Berlin), the first in 1 h": in the zone that the schedule names."""
     rule, now = page.definition.schedule, page.at
-    zone = ZoneInfo(rule.timezone) if isinstance(rule, Cron) else None
-    named = f" ({rule.timezone})" if isinstance(rule, Cron) else ""
+    name = None if rule is None or isinstance(rule, Every) else rule.zone
+    zone, named = (None, "") if name is None else (ZoneInfo(name), f" ({name})")
     instants = ", ".join(times.clock(at, now, zone) for at in page.next)
     first = times.until(page.next[0], now) if page.next[0] > now else f"was due {times.ago(page.next[0], now)}"
     return f"{instants}{named}, the first {first}"
@@ -99,8 +100,9 @@ def _settings(page: PageOfWorker) -> list[tuple[str, str]]:
 
 
 def _when(it: Definition, worker: WorkerStatus) -> str:
-    if it.mode is Mode.SCHEDULED:
-        return worker.schedule
+    if it.mode is Mode.SCHEDULED and it.schedule is not None:
+        zone = "UTC" if isinstance(it.schedule, Every) else it.schedule.zone
+        return ", ".join(filter(None, (worker.schedule, until_words(it.until, it.times, zone))))
     if it.mode is Mode.CONTINUOUS:
         return f"continuously, {times.length(it.pause_s)} pause" if it.pause_s else "continuously"
     return "after other workers" if it.after else "when triggered"

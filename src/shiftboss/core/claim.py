@@ -48,6 +48,8 @@ def claim(
         )
     )
     record = replace(draft.record(run.worker), last_run_at=now)
+    if is_new_occurrence and definition.times is not None:
+        record = replace(record, fired=record.fired + 1)
     if definition.rate is not None:
         record = replace(record, tokens=tokens_at(record, definition.rate, now) - 1, tokens_at=now)
     draft.put_record(run.worker, record)

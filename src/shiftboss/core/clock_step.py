@@ -3,8 +3,8 @@
 Rules of this file
 - Durations keep their length: every time that measures elapsed time moves by the step, so as much time is left as
   before.
-- What follows the calendar (`at=`, cron) stays.  After a step back, cron goes on at the first scheduled time that no
-  run has as its own, and remembers those ahead that a run already has (O1).
+- What follows the calendar (`at=`, cron, every schedule but a plain `every=`) stays.  After a step back it goes on
+  at the first scheduled time that no run has as its own, and remembers those ahead that a run already has (O1).
 - The history records what was seen when it happened: it is never changed.
 - A step that nobody measured (during a reboot, or while no process lived) shows only if something that has happened
   lies ahead of now, which is otherwise impossible.
@@ -16,11 +16,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from shiftboss.core import schedule
-from shiftboss.core.events import ClockStepped
+from shiftboss.core.events import ClockStepped, RunEnded
 from shiftboss.core.fleet import BOOTED
-from shiftboss.core.model import ClockMark, Node, Origin, Record, Run, WorkerState
-from shiftboss.core.occurrence import first_free
-from shiftboss.core.schedule import Cron, Every, Schedule
+from shiftboss.core.lifecycle import move
+from shiftboss.core.model import Cause, ClockMark, Node, Origin, Record, Run, Status, WorkerState
+from shiftboss.core.occurrence import first_free, has_ended
+from shiftboss.core.schedule import Every, Schedule
 from shiftboss.core.shift import Shift, shifted
 from shiftboss.core.snapshot import Change, Draft, Snapshot
 from shiftboss.core.value import EPOCH, US, later, replace
@@ -160,7 +161,7 @@ def _set_schedule(draft: Draft, definition: Definition, shift: Shift, fired: Col
         return
     draft.put_record(name, record)
     if rule is not None:
-        _set_cron(draft, definition, rule, shift)
+        _set_calendar(draft, definition, rule, shift)
 
 
 def _set_interval(
@@ -180,18 +181,27 @@ def _set_interval(
         if moved.occurs_at > shift.now + 2 * rule.step:  # set back unseen; a cancelled run ahead leaves two intervals
             moved = shifted(moved, Shift((shift.now + rule.step - moved.occurs_at) // US, shift.now))
             draft.put_record(name, replace(record, anchor_at=moved.occurs_at, last_instant=None))
-        draft.put(moved)
+        _put_unless_ended(draft, definition, moved)
 
 
-def _set_cron(draft: Draft, definition: Definition, rule: Cron, shift: Shift) -> None:
+def _set_calendar(draft: Draft, definition: Definition, rule: Schedule, shift: Shift) -> None:
     name, now = definition.name, shift.now
     offset_s = schedule.jitter_offset_s(name, definition.jitter_s)
     for run in _unstarted(draft, name):
         moved = shifted(replace(run, by_calendar=True), shift, offset_s=offset_s)
         if run.occurs_at > now:
             at = first_free(rule, now, draft.record(name))
-            moved = shifted(replace(moved, occurs_at=at), shift, offset_s=offset_s)
-        draft.put(moved)
+            moved = shifted(replace(moved, occurs_at=at or run.occurs_at), shift, offset_s=offset_s)
+        _put_unless_ended(draft, definition, moved)
+
+
+def _put_unless_ended(draft: Draft, definition: Definition, run: Run) -> None:
+    """M4: `until` stays at its time, so the waiting run may have moved beyond it: then the schedule has ended."""
+    if not has_ended(definition, draft.record(run.worker), run.occurs_at):
+        draft.put(run)
+        return
+    skipped = draft.put(move(run, Status.SKIPPED, cause=Cause.REPLACED, finished_at=draft.now))
+    draft.emit(RunEnded(at=draft.now, worker=run.worker, run=run.id, status=skipped.status, cause=skipped.cause))
 
 
 def _stretches(rule: Schedule | None, instants: Sequence[datetime], known: Sequence[Stretch]) -> tuple[Stretch, ...]:
@@ -210,10 +220,11 @@ def _are_neighbours(rule: Schedule | None, at: datetime, other: datetime) -> boo
     match rule:
         case Every(step=step):
             return other - at <= step
-        case Cron():
-            return schedule.next_after(rule, at, anchor=None) >= other
         case None:
             return other <= at
+        case _:
+            following = schedule.next_after(rule, at, anchor=None)
+            return following is None or following >= other
 
 
 def _unstarted(draft: Draft, name: str) -> list[Run]:

@@ -17,7 +17,8 @@ from statistics import fmean
 from shiftboss.core.graph import Relations
 from shiftboss.core.policy import BreakerPolicy, HealthPolicy, Priority
 from shiftboss.core.rank import OFFSET
-from shiftboss.core.schedule import Cron, Every, Schedule, next_after, steps
+from shiftboss.core.schedule import Cron, Every, Schedule, Several, Within
+from shiftboss.core.schedules.cron import steps
 from shiftboss.core.value import Value
 from shiftboss.core.worker import DEFAULT_TIMEOUT_S, Definition, Mode, OnFailure
 
@@ -186,11 +187,11 @@ def _own(one: Definition) -> Iterator[Finding]:
     gap_s = _shortest_gap_s(one.schedule)
     if gap_s is not None:
         yield from _cadence(one, gap_s)
-    if isinstance(one.schedule, Cron):
-        for step in steps(one.schedule.expression):
+    for cron in _crons(one.schedule):
+        for step in steps(cron.expression):
             if step.never_comes or step.is_uneven:
                 severity = Severity.WARNING if step.never_comes else Severity.NOTE
-                yield Finding(severity, "O3", one.name, f"cron={one.schedule.expression!r}: {step.fact}", step.remedy)
+                yield Finding(severity, "O3", one.name, f"cron={cron.expression!r}: {step.fact}", step.remedy)
     if one.at_most_once and one.retry.max_retries != 0:
         yield Finding(
             Severity.WARNING,
@@ -397,6 +398,13 @@ def _busy_share(one: Definition) -> float | None:
     return expected_s / fmean(gaps) if expected_s is not None and gaps else None
 
 
+def _crons(schedule: Schedule | None) -> list[Cron]:
+    """The cron expressions in a schedule."""
+    inner = schedule.rule if isinstance(schedule, Within) else schedule
+    rules = inner.rules if isinstance(inner, Several) else (inner,)
+    return [rule for rule in rules if isinstance(rule, Cron)]
+
+
 def _shortest_gap_s(schedule: Schedule | None) -> float | None:
     return min(_gaps_s(schedule), default=None)
 
@@ -408,8 +416,10 @@ def _gaps_s(schedule: Schedule | None) -> list[float]:
             return []
         case Every(every_s=every_s):
             return [every_s]
-        case Cron():
-            instants = [next_after(schedule, SEEN_FROM, anchor=None)]
-            while len(instants) < SEEN_INSTANTS:
-                instants.append(next_after(schedule, instants[-1], anchor=None))
+        case _:
+            instants: list[datetime] = []
+            at = schedule.after(SEEN_FROM)
+            while at is not None and len(instants) < SEEN_INSTANTS:
+                instants.append(at)
+                at = schedule.after(at)
             return [(later - earlier).total_seconds() for earlier, later in pairwise(instants)]

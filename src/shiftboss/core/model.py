@@ -290,6 +290,7 @@ class Record(Value, frozen=True):
     tokens: float | None = None  # B8: in the rate's bucket; None: it is full
     tokens_at: datetime | None = None
     unreadable: Unreadable | None = None  # W8: set if only a part of its row could be read
+    fired: int = 0  # M4: scheduled runs that have started, counted while the schedule has `times`
     ran_ahead: tuple[tuple[datetime, datetime], ...] = ()  # O1: ranges of future scheduled times that have run already
 
 

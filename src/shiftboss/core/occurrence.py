@@ -2,13 +2,14 @@
 
 Rules of this file
 - At most one scheduled run that has not started is stored (M3).  It is always for the first scheduled time after the
-  last one covered.
+  last one covered.  A schedule that has ended has none.
 - Scheduled times that pass without a run are recorded as one skipped range, with its reason (O2, K5).
 - `schedule.py` computes scheduled times; this file combines them with the state of the worker.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from shiftboss.core import schedule
@@ -52,7 +53,7 @@ def new_run(
         deadline_at=deadline_at,
         give_up_at=give_up_at(definition, due_at, deadline_at),
         traceparent=traceparent,
-        by_calendar=origin is Origin.OCCURRENCE and isinstance(definition.schedule, schedule.Cron),
+        by_calendar=origin is Origin.OCCURRENCE and schedule.follows_calendar(definition.schedule),
     )
 
 
@@ -84,25 +85,35 @@ def first_occurrence(draft: Draft, definition: Definition) -> None:
         record = replace(record, last_instant=draft.now, ran_ahead=ahead)
     starts_now = definition.start is Start.NOW and covered != draft.now
     at = draft.now if starts_now else _first_instant(rule, draft.now, record)
-    draft.put_record(definition.name, replace(record, anchor_at=at))
-    _store_occurrence(draft, definition, at)
+    if at is not None and not has_ended(definition, record, at):
+        draft.put_record(definition.name, replace(record, anchor_at=at))
+        _store_occurrence(draft, definition, at)
 
 
-def _first_instant(rule: schedule.Schedule, after: datetime, record: Record) -> datetime:
+def has_ended(definition: Definition, record: Record, at: datetime) -> bool:
+    """M4: whether nothing is scheduled for *at*: it is after `until`, or as many runs as `times` says have started."""
+    ended = definition.until is not None and at > definition.until
+    return ended or (definition.times is not None and record.fired >= definition.times)
+
+
+def _first_instant(rule: schedule.Schedule, after: datetime, record: Record) -> datetime | None:
     """The first scheduled time; of an interval, one interval later: there is no anchor yet."""
     if isinstance(rule, schedule.Every):
         beside = timedelta(microseconds=1 if record.ran_ahead else 0)  # avoid the whole seconds of an earlier cron
-        return schedule.first_instant(rule, after) + beside
+        return after + rule.step + beside
     return first_free(rule, after, record)
 
 
-def first_free(rule: schedule.Schedule, after: datetime, record: Record) -> datetime:
-    """The first scheduled time after *after* that no run has as its own (O1): some do after a step back (O4)."""
+def first_free(rule: schedule.Schedule, after: datetime, record: Record) -> datetime | None:
+    """The first scheduled time after *after* that no run has as its own (O1): some do after a step back (O4).
+
+    None if the schedule has no time after *after*.
+    """
     at = schedule.next_after(rule, after, anchor=record.anchor_at)
     if isinstance(rule, schedule.Every):
         return at  # the interval was moved beside all of them
     for first, last in record.ran_ahead:
-        if first <= at <= last:
+        if at is not None and first <= at <= last:
             at = schedule.next_after(rule, last, anchor=record.anchor_at)
     return at
 
@@ -125,7 +136,25 @@ def next_occurrence(draft: Draft, definition: Definition) -> None:
         first_occurrence(draft, definition)
         return
     at = first_free(definition.schedule, record.last_instant, record)
-    _store_occurrence(draft, definition, at)
+    if at is not None and not has_ended(definition, record, at):
+        _store_occurrence(draft, definition, at)
+
+
+def instants_ahead(
+    definition: Definition, record: Record, *, waiting: datetime | None, now: datetime
+) -> Iterator[datetime]:
+    """The scheduled times from *waiting* on, which is that of the stored run; without one those after *now*."""
+    rule, left = definition.schedule, None if definition.times is None else definition.times - record.fired
+    if rule is None:
+        return
+    at = waiting
+    if at is None and record.unreadable is None:
+        at = schedule.next_after(rule, max(record.last_instant or now, now), anchor=record.anchor_at)
+    while at is not None and not has_ended(definition, record, at) and (left is None or left > 0):
+        yield at
+        if record.unreadable is not None:
+            return  # W8: nobody knows from which time they count
+        at, left = schedule.next_after(rule, at, anchor=record.anchor_at), None if left is None else left - 1
 
 
 def _store_occurrence(draft: Draft, definition: Definition, at: datetime) -> None:
@@ -201,6 +230,8 @@ def _covering(draft: Draft, definition: Definition, run: Run, *, until: datetime
     rule = definition.schedule
     record = draft.record(definition.name)
     last, missed = run.occurs_at, 0
+    if definition.until is not None:
+        until = min(until, definition.until)
     if rule is not None and until > run.occurs_at and record.unreadable is None:
         last = schedule.last_until(rule, until, first=run.occurs_at, anchor=record.anchor_at)
         count = schedule.count_until(rule, run.occurs_at, until, anchor=record.anchor_at, limit=MAX_COUNTED + 1)

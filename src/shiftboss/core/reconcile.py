@@ -17,7 +17,7 @@ from shiftboss.core.declarations import Declaration, Declarations, first_of, key
 from shiftboss.core.events import RunEnded, WorkerDeclared
 from shiftboss.core.lifecycle import move
 from shiftboss.core.model import BreakerState, Cause, Node, Origin, Run, Status, WorkerState
-from shiftboss.core.occurrence import first_free, first_occurrence, next_iteration, next_occurrence
+from shiftboss.core.occurrence import first_free, first_occurrence, has_ended, next_iteration, next_occurrence
 from shiftboss.core.prevail import NO_DECLARATIONS, RESOURCE, WORKER, Declared, keys_in_play, prevails
 from shiftboss.core.shift import Shift, shifted
 from shiftboss.core.snapshot import Change, Draft, Snapshot
@@ -186,8 +186,10 @@ def _declare(draft: Draft, definition: Definition, declarations: Declarations) -
     is_new_schedule = (old.mode, old.schedule) != (definition.mode, definition.schedule)
     if is_new_schedule:
         _replace_standing(draft, name)
+        draft.put_record(name, replace(draft.record(name), fired=0))
         _first_run(draft, definition)
     else:
+        _follow_end(draft, old, definition)
         _follow_zone(draft, definition)
         _move_due(draft, definition)
         mend(draft, definition)
@@ -224,22 +226,42 @@ def _replace_standing(draft: Draft, name: str) -> None:
     """M4: remove the scheduled runs of the old schedule that have not started."""
     for run in draft.snapshot.lane(name).standing.values():
         if run.origin in (Origin.OCCURRENCE, Origin.ITERATION) and not run.has_started:
-            skipped = draft.put(move(run, Status.SKIPPED, cause=Cause.REPLACED, finished_at=draft.now))
-            draft.emit(RunEnded(at=draft.now, worker=name, run=run.id, status=skipped.status, cause=skipped.cause))
+            _remove(draft, run)
+
+
+def _follow_end(draft: Draft, old: Definition, definition: Definition) -> None:
+    """M4: the schedule may now end before the scheduled run that waits; or it had ended, and goes on from now."""
+    record = draft.record(definition.name)
+    waiting = [run for run in draft.standing_of(definition.name) if run.origin is Origin.OCCURRENCE]
+    for run in waiting:
+        if not run.has_started and has_ended(definition, record, run.occurs_at):
+            _remove(draft, run)
+    covered = record.last_instant
+    if not waiting and covered is not None and covered < draft.now and has_ended(old, record, draft.now):
+        draft.put_record(definition.name, replace(record, last_instant=draft.now))
+
+
+def _remove(draft: Draft, run: Run) -> None:
+    """A changed declaration has no place for the waiting run."""
+    skipped = draft.put(move(run, Status.SKIPPED, cause=Cause.REPLACED, finished_at=draft.now))
+    draft.emit(RunEnded(at=draft.now, worker=run.worker, run=run.id, status=skipped.status, cause=skipped.cause))
 
 
 def _follow_zone(draft: Draft, definition: Definition) -> None:
     """O3: the rules of its zone may have changed since: the waiting run moves to a scheduled time by today's rules."""
     rule = definition.schedule
-    if not isinstance(rule, schedule.Cron):
+    if rule is None or not schedule.follows_calendar(rule):
         return
     record = draft.record(definition.name)
     for run in draft.standing_of(definition.name):
         if run.origin is not Origin.OCCURRENCE or run.has_started or run.occurs_at <= draft.now:
             continue
-        if first_free(rule, run.occurs_at - schedule.SECOND, record) != run.occurs_at:
+        if first_free(rule, run.occurs_at - schedule.MOMENT, record) != run.occurs_at:
             covered = record.last_instant
             at = first_free(rule, draft.now if covered is None else max(draft.now, covered), record)
+            if at is None or has_ended(definition, record, at):
+                _remove(draft, run)
+                continue
             offset_s = schedule.jitter_offset_s(definition.name, definition.jitter_s)
             moved = shifted(replace(run, occurs_at=at, by_calendar=True), Shift(0, draft.now), offset_s=offset_s)
             draft.put(moved)

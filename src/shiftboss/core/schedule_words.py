@@ -1,28 +1,32 @@
 """A schedule as an operator reads it: "every 5 minutes", "Mondays at 06:15 (Europe/Berlin)".
 
 Rules of this file
-- Common forms get a short sentence here; cronsim words the others.
-- The zone of a cron is left out only where it changes nothing: UTC, and the same in every hour.
+- Common forms get a short sentence here; cronsim words the other crons, calendar_words.py calendar events and rules.
+- The zone of a cron is left out only where it changes nothing: UTC, and the same in every hour.  It stands once, at the
+  end of all that it is about.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from functools import lru_cache
 
+from shiftboss.core.calendar_words import MAX_TIMES, MONTHS, event_in_words, listed, rule_in_words, weekdays_in_words
 from shiftboss.core.pattern import lazy_pattern
-from shiftboss.core.schedule import NICKNAMES, Cron, Every, Schedule
+from shiftboss.core.schedule import Anchored, At, CalendarEvent, Cron, Every, RRule, Schedule, Several, Within
+from shiftboss.core.schedules.by_calendar import ByCalendar
+from shiftboss.core.schedules.cron import NICKNAMES
+from shiftboss.core.schedules.within import DayFilter, Otherwise
+from shiftboss.core.schedules.zone import to_local
 from shiftboss.core.value import EPOCH
+from shiftboss.errors import InternalError
 
 UNITS = {"d": "day", "h": "hour", "min": "minute", "s": "second", "ms": "ms", "µs": "µs"}
 SIZES_US = {"d": 86_400_000_000, "h": 3_600_000_000, "min": 60_000_000, "s": 1_000_000, "ms": 1_000, "µs": 1}
 DAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")  # 0 and 7
-MONTHS = (
-    *("January", "February", "March", "April", "May", "June"),
-    *("July", "August", "September", "October", "November", "December"),
-)
-MAX_TIMES = 6  # of a day, named one by one
+MAX_NAMED = 3  # times and days written out
 STEP = lazy_pattern(r"\*/(\d+)", re.ASCII)
 RANGE = lazy_pattern(r"(\d+)-(\d+)", re.ASCII)
 NUMBERS = lazy_pattern(r"\d+(,\d+)*", re.ASCII)
@@ -31,16 +35,61 @@ NUMBERS = lazy_pattern(r"\d+(,\d+)*", re.ASCII)
 @lru_cache(maxsize=4096)  # every look at a status words the schedules of all workers
 def in_words(schedule: Schedule) -> str:
     """ "every minute", "every day at 03:00 (Europe/Berlin)"."""
+    if isinstance(schedule, Every):
+        return _every(schedule.step)
+    text, needs_zone = _worded(schedule)
+    return f"{text} ({schedule.zone})" if needs_zone or schedule.zone != "UTC" else text
+
+
+def until_words(until: datetime | None, times: int | None, zone: str) -> str:
+    """How a schedule ends: "until 2026-12-31 23:59, 3 times"; empty if it does not."""
+    parts = [] if until is None else [f"until {to_local(until, zone):%Y-%m-%d %H:%M}"]
+    parts += [] if times is None else ["once" if times == 1 else f"{times:,} times"]
+    return ", ".join(parts)
+
+
+def _worded(schedule: ByCalendar) -> tuple[str, bool]:
+    """The text, and whether its zone must be named even if it is UTC."""
     match schedule:
-        case Every(step=step):
-            return _every(step)
-        case Cron(expression=expression, timezone=timezone):
+        case Cron(expression=expression):
             fields = NICKNAMES.get(expression.lower(), expression).split()
             text = _within_an_hour(*["0", *fields][-6:])
-            if text is not None and timezone == "UTC":
-                return text
-            text = text or _at_times(*["0", *fields][-6:]) or _by_cronsim(fields)
-            return f"{text} ({timezone})"
+            if text is not None:
+                return text, False
+            return _at_times(*["0", *fields][-6:]) or _by_cronsim(fields), True
+        case Anchored(step=step, anchor=anchor, zone=zone):
+            return f"{_every(step)} from {to_local(anchor, zone):%A %Y-%m-%d %H:%M}", True
+        case At(instants=instants, zone=zone):
+            named = [f"{to_local(at, zone):%Y-%m-%d %H:%M}" for at in instants[:MAX_NAMED]]
+            more = len(instants) - len(named)
+            return f"at {listed([*named, f'{more:,} more times'] if more else named)}", True
+        case CalendarEvent(expression=expression):
+            return event_in_words(expression), True
+        case RRule(rule=rule, anchor=anchor, zone=zone):
+            return f"{rule_in_words(rule)}, from {to_local(anchor, zone):%A %Y-%m-%d %H:%M}", True
+        case Several(rules=rules):
+            worded = [_worded(rule) for rule in rules]
+            return "; ".join(text for text, _ in worded), any(needs_zone for _, needs_zone in worded)
+        case Within(rule=rule, days=days):
+            return ", ".join([_worded(rule)[0], *_days_in_words(days)]), True
+    raise InternalError(f"a schedule of the kind {type(schedule).__name__} has no words; please report this")
+
+
+def _days_in_words(days: DayFilter) -> Iterator[str]:
+    """ "Monday to Friday only, not on public holidays of DE-BY"."""
+    if len(days.weekdays) < 7:
+        yield f"{weekdays_in_words(days.weekdays)} only"
+    if days.country:
+        yield f"not on public holidays of {'-'.join(filter(None, (days.country, days.subdivision)))}"
+    if days.except_dates:
+        named = [str(day) for day in days.except_dates[:MAX_NAMED]]
+        more = len(days.except_dates) - len(named)
+        yield f"not on {listed([*named, f'{more:,} more days'] if more else named)}"
+    if days.otherwise is Otherwise.NEXT:
+        yield "but on the next such day instead"
+    if days.hours is not None:
+        first, last = (f"{second // 3600:02d}:{second % 3600 // 60:02d}" for second in days.hours)
+        yield f"from {first} to before {last} only"
 
 
 def _every(step: timedelta) -> str:
@@ -89,7 +138,7 @@ def _at_times(second: str, minute: str, hour: str, day: str, month: str, weekday
     if not (NUMBERS.fullmatch(hour) and NUMBERS.fullmatch(minute)):
         return None
     times = sorted({f"{int(h):02d}:{int(m):02d}" for h in hour.split(",") for m in minute.split(",")})
-    return f"{days} at {_list(times)}" if len(times) <= MAX_TIMES else None
+    return f"{days} at {listed(times)}" if len(times) <= MAX_TIMES else None
 
 
 def _from_to(days: str, minute: str, first: int, last: int) -> str | None:
@@ -108,7 +157,7 @@ def _days(day: str, month: str, weekday: str) -> str | None:
     if weekday != "*" or not NUMBERS.fullmatch(day):
         return None
     if month == "*":
-        return f"monthly on day{'s' if ',' in day else ''} {_list(day.split(','))}"
+        return f"monthly on day{'s' if ',' in day else ''} {listed(day.split(','))}"
     return f"yearly on {int(day)} {MONTHS[int(month) - 1]}" if day.isdigit() and month.isdigit() else None
 
 
@@ -121,7 +170,7 @@ def _weekdays(text: str) -> str | None:
         case [[first, last]]:
             return f"{first} to {last}"
         case _ if all(len(part) == 1 for part in named):
-            return _list([f"{part[0]}s" for part in named])
+            return listed([f"{part[0]}s" for part in named])
     return None
 
 
@@ -129,10 +178,6 @@ def _weekday(text: str) -> str | None:
     if text.isdigit():
         return DAYS[int(text)]
     return next((name for name in DAYS if name[:3].upper() == text.upper()), None)
-
-
-def _list(names: list[str]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _by_cronsim(fields: list[str]) -> str:

@@ -8,6 +8,7 @@ Rules of this file
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 from shiftboss.core.pattern import lazy_pattern
 from shiftboss.core.policy import BreakerPolicy, HealthPolicy, Priority, Rate, RetryPolicy
@@ -76,6 +77,8 @@ class Definition(Value, frozen=True):
     misfire: Misfire = Misfire.ONE
     grace_s: float = 60.0
     misfire_limit: int = 100
+    until: datetime | None = None  # M4: nothing is scheduled after it
+    times: int | None = None  # M4: how many scheduled runs there are; None: no limit
     pause_s: float = 0.0
     priority: Priority = Priority.NORMAL
     timeout_s: float | None = DEFAULT_TIMEOUT_S
@@ -116,8 +119,10 @@ class Definition(Value, frozen=True):
             )
         if (self.mode is Mode.SCHEDULED) != (self.schedule is not None):
             raise ConfigurationError(
-                f"worker {self.name!r}: every= or cron= goes with a scheduled worker, which needs one of them"
+                f"worker {self.name!r}: every=, cron= or another schedule goes with a scheduled worker, which needs one"
             )
+        if self.mode is not Mode.SCHEDULED and (self.until, self.times) != (None, None):
+            raise ConfigurationError(f"worker {self.name!r}: until= and times= end a schedule; it has none")
         if self.concurrency is not None and self.concurrency < 1:
             raise ConfigurationError(
                 f"worker {self.name!r}: concurrency={self.concurrency} allows no run; use at least 1"

@@ -169,6 +169,7 @@ class History:
         self.tokens: dict[str, tuple[float, datetime]] = {}  # B8
         self.covered: dict[str, datetime] = {}  # worker → the last scheduled time that a started run covers
         self.covered_s: dict[str, float] = {}  # when that run started, in elapsed time
+        self.of_schedule: dict[str, tuple[object, int]] = {}  # worker → its schedule, and how many runs it has started
         self.breaker_failures: Counter[str] = Counter()
 
     # ── reports ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -220,7 +220,8 @@ def attempts(history: History, commit: Commit) -> Iterator[Violation]:
             asked = any(
                 getattr(r.outcome, "retry_after_s", None) is not None for r in commit.reports if r.run == run.id
             )
-            if not asked and not 0 <= delay_s <= ceiling_s + SLACK_S:
+            is_newer = history.declared_s[run.worker] >= commit.elapsed_s  # by the same commit, after this end
+            if not asked and not is_newer and not 0 <= delay_s <= ceiling_s + SLACK_S:
                 yield Violation("R1", commit.at, f"run {run.id} backs off {delay_s:.3f} s, at most {ceiling_s:.3f}")
 
 

@@ -16,7 +16,7 @@ from shiftboss.core.fleet import LEASE_S, live_nodes
 from shiftboss.core.gates.table import KINDS
 from shiftboss.core.hold import Ends, Scope
 from shiftboss.core.model import Origin, Run
-from shiftboss.core.schedule import Cron, next_after
+from shiftboss.core.schedule import follows_calendar, next_after
 from shiftboss.core.value import replace
 from shiftboss.core.verify import verify
 from shiftboss.engine.agenda import Agenda
@@ -99,11 +99,12 @@ class LivenessWatch:
             ends_s = history.ends_s.get(waiting(run))
             if ends_s is not None and run.due_at > now and elapsed_s > ends_s + SEEN_S:
                 history.violate("O4", f"run {run.id} of {run.worker} waits {elapsed_s - ends_s:.0f} s too long")
-            if isinstance(rule, Cron) and run.origin is Origin.OCCURRENCE and not run.has_started:
+            is_unstarted = run.origin is Origin.OCCURRENCE and not run.has_started
+            if rule is not None and follows_calendar(rule) and is_unstarted:
                 at = next_after(rule, now, anchor=None)
-                while at in history.fired[run.worker] or (run.worker, at) in history.passed_over:
+                while at is not None and (at in history.fired[run.worker] or (run.worker, at) in history.passed_over):
                     at = next_after(rule, at, anchor=None)
-                if run.occurs_at > at:
+                if at is not None and run.occurs_at > at:
                     history.violate("O4", f"{run.worker} stands still until {run.occurs_at}, it is {now}")
 
     def _look_for_what_is_left_for_ever(self) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from shiftboss.core.model import Cause, Origin, Run, Status
-from shiftboss.core.schedule import Every
+from shiftboss.core.schedule import Every, next_after
 from shiftboss.core.worker import Mode
 from shiftboss.testing.history import Commit, History, Violation, is_new_occurrence
 
@@ -33,6 +33,7 @@ def occurrences(history: History, commit: Commit) -> Iterator[Violation]:
             yield Violation("O1", commit.at, f"run {run.id} of {run.worker} repeats {run.occurs_at}")
         history.fired[run.worker].add(run.occurs_at)
         _cover(history, commit, run)
+        yield from _end(history, commit, run)
     for run in commit.finished:
         if run.status is Status.SKIPPED and run.origin is Origin.OCCURRENCE and run.cause is not Cause.REPLACED:
             _cover(history, commit, run)
@@ -45,9 +46,41 @@ def occurrences(history: History, commit: Commit) -> Iterator[Violation]:
         limit = state.definition.concurrency
         if len(unstarted) > 1:
             yield Violation("M3", commit.at, f"{name} has {len(unstarted)} occurrences that have not started")
-        if not unstarted and (limit is None or len(waiting) < limit):
+        if not unstarted and (limit is None or len(waiting) < limit) and not _has_ended(history, commit, name):
             yield Violation("M3", commit.at, f"{name} has {len(waiting)} unfinished occurrences and no successor")
         yield from _gap(history, commit, name, unstarted)
+
+
+def _end(history: History, commit: Commit, run: Run) -> Iterator[Violation]:
+    """M4: no scheduled run starts for a time after `until`, and no more of them start than `times` says."""
+    definition = history.workers[run.worker].definition
+    if definition.until is not None and run.occurs_at > definition.until:
+        yield Violation(
+            "M4", commit.at, f"run {run.id} of {run.worker} is for {run.occurs_at}, after its schedule's end"
+        )
+    rule, count = history.of_schedule.get(run.worker, (None, 0))
+    limited = (definition.schedule, definition.times is not None)
+    count = count + 1 if rule == limited else 1
+    history.of_schedule[run.worker] = limited, count
+    if definition.times is not None and count > definition.times:
+        yield Violation(
+            "M4", commit.at, f"run {run.id} is number {count} of {run.worker}, but times={definition.times}"
+        )
+
+
+def _has_ended(history: History, commit: Commit, name: str) -> bool:
+    """M4: whether its schedule has no time that no run has taken up."""
+    definition, covered = history.workers[name].definition, history.covered.get(name)
+    at: datetime | None
+    rule, count = history.of_schedule.get(name, (None, 0))
+    if definition.times is not None and rule == (definition.schedule, True) and count >= definition.times:
+        return True
+    if definition.until is not None and commit.at > definition.until:
+        return True
+    at = now = covered if covered is not None else commit.at
+    while at is not None and (at == now or at in history.fired[name] or (name, at) in history.passed_over):
+        at = None if definition.schedule is None else next_after(definition.schedule, at, anchor=now)
+    return at is None or (definition.until is not None and at > definition.until)
 
 
 def _cover(history: History, commit: Commit, run: Run) -> None:

@@ -1,0 +1,1 @@
+"""The kinds of schedules, one file each; `core/schedule.py` asks them."""
