@@ -193,6 +193,16 @@ class Hub:
         if not is_wanted:
             views.close()
 
+    def read_ahead(self) -> None:
+        """Read all workers for the first stream.  Raises what the store raises."""
+        views = self._boss.new_views()
+        try:
+            views.assessed()
+        except BaseException:
+            views.close()
+            raise
+        self.keep(views)
+
     # ── for the reader ───────────────────────────────────────────────────────────────────────────────────────────
 
     def arrived(self) -> list[Stream]:

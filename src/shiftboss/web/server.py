@@ -115,8 +115,12 @@ class Server:
             target=self._server.run, args=([self._socket],), name="shiftboss-http", daemon=True
         )
 
+        self._reading_ahead = threading.Thread(target=self._app.read_ahead, name="shiftboss-read-ahead", daemon=True)
+
     def start(self) -> None:
+        """To be called once the orchestrator is started."""
         self._thread.start()
+        self._reading_ahead.start()
 
     def login_link(self) -> str:
         """The page's address with a code that logs in once; the address alone if no token gives full access.
