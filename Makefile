@@ -100,6 +100,10 @@ bench: $(VENV)/.dev ## measure beside a limit of this machine (BENCH=durable_run
 	@for bench in benchmarks/$(or $(BENCH),[!_]*).py; do \
 		echo "── $$bench"; $(BIN)/python "$$bench" $(ARGS) || exit 1; done
 
+.PHONY: bench-peers
+bench-peers: $(VENV)/.dev ## the same work through other libraries and through this one, in one table (ARGS="huey procrastinate")
+	@$(BIN)/python benchmarks/peers/run.py $(ARGS)
+
 .PHONY: matrix
 matrix: $(VENV)/.dev ## core, engine, app and cases on each Python from 3.11 to 3.14 that this machine has (ARGS="3.12")
 	@$(BIN)/python tools/matrix.py $(ARGS)
