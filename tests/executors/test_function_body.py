@@ -27,6 +27,7 @@ from shiftboss.core.bounds import MAX_TRACEBACK_CHARS, RAW_CHARS
 from shiftboss.core.model import Failed, Succeeded, Unfit
 from shiftboss.engine.redacting import redacted
 from shiftboss.errors import ConfigurationError, WrongPayload
+from shiftboss.executors import json_types
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.results import MAX_RESULT_BYTES
 from shiftboss.ports.executor import Body
@@ -695,6 +696,23 @@ def test_a_plain_fallback_of_an_async_function_is_fine():
     assert fall_back(body, None) == 5
     coroutine = call(body)
     assert asyncio.run(coroutine) is None
+
+
+def test_what_most_functions_return_is_made_once_for_all_workers(monkeypatch):
+    """W6: each worker's first run costs the same however many have run before; no schema is made for each of them."""
+    made = []
+    plain_schema = json_types.schema_of
+    monkeypatch.setattr(json_types, "schema_of", lambda hint: made.append(hint) or plain_schema(hint))
+
+    def says_none() -> None: ...
+
+    def says_nothing(): ...
+
+    bodies = [FunctionBody(fn, worker=f"w{number}") for number in range(50) for fn in (says_none, says_nothing)]
+    outcomes = {body.succeeded(None) for body in bodies}
+
+    assert outcomes == {Succeeded()}
+    assert len(made) <= 2
 
 
 def test_idle_is_no_result():

@@ -16,7 +16,7 @@ import sys
 import typing
 from collections.abc import Callable, Sequence
 from functools import partial
-from types import CodeType, FunctionType, SimpleNamespace, UnionType
+from types import CodeType, FunctionType, NoneType, SimpleNamespace, UnionType
 from typing import Any, NamedTuple
 
 from shiftboss.context import Context
@@ -62,6 +62,8 @@ def read_signature(fn: Callable[..., Any], worker: str) -> tuple[Sequence[Parame
 
 def read_return(fn: Callable[..., Any], worker: str) -> tuple[str, Any, str | None]:
     """The return annotation of *fn*: its text, its hint ("Any" if it has none), and why it cannot be resolved."""
+    if _returns_nothing(fn):  # inspecting takes 40 µs
+        return "None", NoneType, None
     try:
         annotation = _signature(fn, worker).return_annotation
     except ConfigurationError:
@@ -123,6 +125,14 @@ def _takes_nothing(fn: Callable[..., Any]) -> bool:
         return False
     code = fn.__code__
     return not (code.co_argcount or code.co_kwonlyargcount or code.co_flags & CATCH_ALL)
+
+
+def _returns_nothing(fn: Callable[..., Any]) -> bool:
+    """Whether it plainly says `-> None`."""
+    if sys.version_info >= (3, 14) or not isinstance(fn, FunctionType) or fn.__dict__:  # from 3.14 on hints are lazy
+        return False
+    hint = fn.__annotations__.get("return", fn)
+    return hint is None or (isinstance(hint, str) and hint == "None")
 
 
 def _signature(fn: Callable[..., Any], worker: str) -> inspect.Signature:
