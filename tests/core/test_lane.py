@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import random
+
 import pytest
 from builders import NOON, a_run, after, an_occurrence, at
 
-from shiftboss.core.lane import ALL_QUEUES, FORCED, RESCUED, Lane
+from shiftboss.core.lane import ALL_QUEUES, FORCED, QUEUES, RESCUED, Lane
+from shiftboss.core.model import Origin, Run
 from shiftboss.core.policy import Priority
 from shiftboss.core.value import replace
 from shiftboss.errors import NotLoaded
@@ -165,3 +169,57 @@ class TestStanding:
         assert list(lane.standing) == [2]
         lane.take(2)
         assert lane.standing == {}
+
+
+class TestOfOneRun:
+    """A lane of which everything is known, and that is one run, holds that run and nothing else."""
+
+    def test_it_has_no_queues(self):
+        lane = Lane([an_occurrence(id=1)])
+        lane.take(1)
+        lane.put(an_occurrence(id=2))
+
+        assert [type(each) for each in gc.get_referents(lane) if each not in (Lane, None)] == [Run]
+
+    def test_it_has_none_again_after_it_has_had_more_runs(self):
+        lane = Lane([an_occurrence(id=1), a_run(id=2)])
+        lane.take(2)
+        lane.take(1)
+        lane.put(an_occurrence(id=3))
+
+        assert [type(each) for each in gc.get_referents(lane) if each not in (Lane, None)] == [Run]
+
+    @pytest.mark.parametrize("seed", range(40))
+    def test_it_answers_as_one_with_queues_does(self, seed):
+        rng = random.Random(seed)
+        lane, with_queues = Lane(), Lane()
+        for _ in range(60):
+            run = a_run(
+                id=rng.randrange(1, 4),
+                origin=rng.choice([Origin.OCCURRENCE, Origin.TRIGGER]),
+                priority=rng.choice(["low", "high"]),
+                due_at=after(rng.randrange(3)),
+                forced=rng.random() < 0.2,
+            )
+            with_queues._opened()  # whatever it holds
+            if rng.random() < 0.5:
+                lane.put(run)
+                with_queues.put(run)
+            else:
+                lane.take(run.id)
+                with_queues.take(run.id)
+
+            assert seen(lane) == seen(with_queues)
+
+
+def seen(lane):
+    return (
+        [list(lane.heads(number)) for number in range(QUEUES)],
+        sorted(run.id for run in lane),
+        dict(lane.standing),
+        dict(lane.sealed),
+        [lane.get(number) for number in range(1, 4)],
+        (len(lane), lane.is_empty, lane.only, lane.least, lane.next_due_at),
+        (lane.whole, lane.is_whole, lane.is_dry, lane.knows_least),
+        [lane.holds_below(priority) for priority in Priority],
+    )

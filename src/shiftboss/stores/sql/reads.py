@@ -237,6 +237,8 @@ def readable(runs: list[Run]) -> list[Run]:
 
 
 def _whole_lane(runs: list[Run]) -> Lane:
+    if len(runs) == 1 and runs[0].unreadable is None:
+        return Lane(runs)
     queues: list[list[Run]] = [[] for _ in range(QUEUES)]
     for run in runs:
         if run.unreadable is None:
