@@ -85,6 +85,27 @@ def a_cache(*states, reader: Reader | None = None, records=None, **delta: Any) -
     return cache
 
 
+# ── what is held once ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_definition_that_this_process_has_declared_is_not_held_twice():
+    declared, stored = a_worker("a", patience_s=60.0), a_worker("a", patience_s=60.0)
+    cache = SnapshotCache(Agenda(), definitions=[declared.definition])
+    cache.refresh(Reader(a_delta(everything=True, workers=[(stored, a_record())], claimed=())))
+
+    assert stored.definition is not declared.definition
+    assert cache.snapshot.workers["a"].definition is declared.definition
+
+
+def test_another_definition_stays_as_it_was_read():
+    """M7: what is in force is what the store says."""
+    declared, stored = a_worker("a", patience_s=60.0), a_worker("a", patience_s=90.0)
+    cache = SnapshotCache(Agenda(), definitions=[declared.definition])
+    cache.refresh(Reader(a_delta(everything=True, workers=[(stored, a_record())], claimed=())))
+
+    assert cache.snapshot.workers["a"] == stored
+
+
 # ── what others changed ──────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 MAX_DOC_CHARS = 200  # of the first line of a docstring or command, in lists
+RETRY, HEALTH = RetryPolicy(), HealthPolicy()  # workers with the same policies share them
 DEFAULT_EVERY_S = 300.0  # for mode="scheduled" without every= or cron=
 PriorityName = Literal["low", "normal", "high", "critical"]
 Exceptions = type[BaseException] | Iterable[type[BaseException]]
@@ -205,7 +206,7 @@ def _start(options: Mapping[str, Any], mode: Mode, schedule: Schedule | None) ->
 
 def _retry(options: Mapping[str, Any], mode: Mode) -> RetryPolicy:
     """R1, M5: a continuous worker is retried without limit unless max_retries is set."""
-    policy: RetryPolicy = options.get("retry", RetryPolicy())
+    policy: RetryPolicy = options.get("retry", RETRY)
     if "max_retries" in options:
         return replace(policy, max_retries=options["max_retries"])
     if mode is Mode.CONTINUOUS and "retry" not in options:
@@ -216,7 +217,7 @@ def _retry(options: Mapping[str, Any], mode: Mode) -> RetryPolicy:
 
 
 def _health(options: Mapping[str, Any]) -> HealthPolicy:
-    policy: HealthPolicy = options.get("health", HealthPolicy())
+    policy: HealthPolicy = options.get("health", HEALTH)
     own = {f"{option}_s": options[option] for option in OF_HEALTH if option in options}
     return replace(policy, **own) if own else policy
 

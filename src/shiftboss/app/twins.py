@@ -11,6 +11,7 @@ import os
 import sys
 import weakref
 from collections import defaultdict
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -38,7 +39,10 @@ def caller(depth: int) -> CodeLine | None:
     file, module = frame.f_globals.get("__file__"), frame.f_globals.get("__name__")
     if not isinstance(file, str) or not isinstance(module, str) or frame.f_code.co_filename.startswith("<"):
         return None
-    return CodeLine(os.path.realpath(file), frame.f_lineno, module, frame.f_code.co_name == "<module>")
+    return CodeLine(_real_path(file), frame.f_lineno, module, frame.f_code.co_name == "<module>")
+
+
+_real_path = lru_cache(maxsize=256)(os.path.realpath)  # it asks the system about each folder; a loop declares many
 
 
 class Sites:

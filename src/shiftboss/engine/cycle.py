@@ -10,7 +10,7 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
@@ -31,6 +31,7 @@ from shiftboss.core.shift import Shift
 from shiftboss.core.snapshot import Change, Snapshot
 from shiftboss.core.subject import freed_by, freed_by_breaker
 from shiftboss.core.value import US, Value, replace
+from shiftboss.core.worker import Definition
 from shiftboss.engine import partitions
 from shiftboss.engine.agenda import Agenda
 from shiftboss.engine.clock_watch import ClockWatch, is_outdated
@@ -89,13 +90,21 @@ class Turn:
 class Cycle:
     """The state that lives from turn to turn: the snapshot cache, the agenda, the clocks as last seen."""
 
-    def __init__(self, session: Session, clock: Clock, node: Node | None, *, decodes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        session: Session,
+        clock: Clock,
+        node: Node | None,
+        *,
+        decodes: Sequence[str] = (),
+        definitions: Iterable[Definition] = (),
+    ) -> None:
         self.session = session
         self.clock = clock
         self.node = node  # None: a client, which applies mutations and starts nothing
         self.agenda = Agenda()
         self.agenda.waitlists.by_partition = session.has_partitions
-        self.cache = SnapshotCache(self.agenda, starts_runs=node is not None, decodes=decodes)
+        self.cache = SnapshotCache(self.agenda, starts_runs=node is not None, decodes=decodes, definitions=definitions)
         self.owes_look = False  # the next turn must be one without mutations
         self.own_s = 0.0  # of the last turn: what deciding took, and not the store
         self._look_after_s = float("-inf")

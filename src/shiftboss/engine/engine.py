@@ -232,7 +232,10 @@ class Engine:
         """Open a session, put together what needs one, and declare.  Raises what the store and `declare` raise."""
         self._session = self._store.session()
         self._is_open = True
-        self._cycle = Cycle(self._session, self._clock, self._node, decodes=self._setup.decodes)
+        setup = self._setup
+        self._cycle = Cycle(
+            self._session, self._clock, self._node, decodes=setup.decodes, definitions=setup.definitions
+        )
         if self._node is not None:
             self._cycle.entered = self._store.entered
             self._cycle.may_start = lambda: self._lease.is_trusted and self._store.trouble is None

@@ -4,6 +4,7 @@ Rules of this file
 - It is exactly what the store holds.  Our own changes are applied when they are made, those of others arrive as deltas,
   and after a failed commit everything is read again.
 - Whatever a rule will ask for is read before the rule is called.
+- What this process has declared is not held twice: an equal value that was read is replaced by the one that is here.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from shiftboss.core.lane import Lane
-from shiftboss.core.model import Run, Status
+from shiftboss.core.model import Run, Status, WorkerState
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import replace
+from shiftboss.core.worker import Definition
 from shiftboss.engine.agenda import Agenda
 from shiftboss.engine.mutation import NO_NEEDS, Mutation
 from shiftboss.ports.cycle import CycleReader, Delta
@@ -27,7 +29,15 @@ MAX_SUPERSEDED = 1000  # dead letters that one success closes (Q5); the next suc
 
 
 class SnapshotCache:
-    def __init__(self, agenda: Agenda, *, starts_runs: bool = True, decodes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        agenda: Agenda,
+        *,
+        starts_runs: bool = True,
+        decodes: Sequence[str] = (),
+        definitions: Iterable[Definition] = (),
+    ) -> None:
+        self._definitions = {definition.name: definition for definition in definitions}
         self._decodes = decodes
         self._codec_key = decodes[0] if decodes else ""
         self.snapshot = Snapshot(codec_key=self._codec_key)
@@ -76,13 +86,15 @@ class SnapshotCache:
         self.snapshot.freed.clear()
         self.snapshot.freed_breakers.clear()
         for name, at in (delta.waiting or {}).items():
-            self.agenda.look_at(name, at)
+            state = self.snapshot.workers.get(name)
+            self.agenda.look_at(name if state is None else state.name, at)
         self.next_give_up_at = reader.next_give_up()
 
     def _take_in(self, delta: Delta) -> None:
         snapshot = self.snapshot
         redeclared = []
-        for state, record in delta.workers:
+        for read, record in delta.workers:
+            state = self._shared(read)
             if snapshot.put_worker(state):
                 redeclared.append(state.name)
             snapshot.records[state.name] = record
@@ -110,6 +122,13 @@ class SnapshotCache:
         if delta.claimed is not None:
             self._take_in_claims(delta.claimed, delta.running, delta.of)
 
+    def _shared(self, state: WorkerState) -> WorkerState:
+        """The same state with the definition that this process holds already, if it is equal."""
+        definition = self._definitions.get(state.name)
+        if definition is None or definition != state.definition:
+            return state
+        return replace(state, definition=definition)
+
     def _take_in_claims(self, claimed: Collection[int], changed: Iterable[Run], of: Collection[str] | None) -> None:
         running, running_by = self.snapshot.running, self.snapshot.running_by
         known = set(running) if of is None else {run_id for name in of for run_id in running_by.get(name, ())}
@@ -124,8 +143,10 @@ class SnapshotCache:
                 self.snapshot.suspect(run.worker)
 
     def _add_lanes(self, lanes: Mapping[str, Lane]) -> None:
-        self.snapshot.lanes.update(lanes)
+        snapshot = self.snapshot
         for name, lane in lanes.items():
+            state = snapshot.workers.get(name)
+            snapshot.lanes[name if state is None else state.name] = lane
             if lane.sealed:
                 self.snapshot.suspects.add(name)
 

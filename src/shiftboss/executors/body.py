@@ -26,6 +26,7 @@ from shiftboss.logs import get_logger
 
 MAX_PAYLOAD_BYTES = 1 << 20  # as `Definition.max_payload_bytes`
 NOTHING_TO_KEEP = Succeeded()
+ALWAYS_FATAL: tuple[type[BaseException], ...] = (Fatal,)
 
 log = get_logger("shiftboss.body")
 
@@ -78,10 +79,8 @@ class FunctionBody:
         self._takes = Parameters(worker, parameters)
         self.is_async = runs_as_coroutine(fn) if is_async is None else is_async
         self._only = _exceptions(retry_on, option="retry_on", worker=worker)
-        self._never: tuple[type[BaseException], ...] = (
-            Fatal,
-            *_exceptions(no_retry_on, option="no_retry_on", worker=worker),
-        )
+        never = _exceptions(no_retry_on, option="no_retry_on", worker=worker)
+        self._never: tuple[type[BaseException], ...] = (Fatal, *never) if never else ALWAYS_FATAL
         self._max_payload_bytes = max_payload_bytes
         self._results = Results(fn, worker)
         self._said_unkept = False

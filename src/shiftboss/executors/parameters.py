@@ -26,6 +26,7 @@ from shiftboss.executors.signature import Parameter
 
 MAX_SHOWN_CHARS = 80  # of a value in a message
 EMPTY = b"{}"
+NO_HINTS: dict[str, JsonType] = {}  # one for all: most scheduled functions have no parameters
 SHOWN_DEFAULTS = (type(None), bool, int, float, str)  # types of defaults that a form shows
 WORDS_ONLY = ("title", "description", "default")  # parts of a schema that do not decide which payloads fit
 
@@ -42,11 +43,11 @@ class Parameters:
         self._worker = worker
         self.names = tuple(each.name for each in parameters)
         self._positional = sum(each.positional for each in parameters)
-        self._hints = {each.name: _json_type(worker, each) for each in parameters}
+        self._hints = {each.name: _json_type(worker, each) for each in parameters} if parameters else NO_HINTS
         self._struct = _struct(parameters) if parameters else _Nothing
         self._decode: Callable[[bytes], msgspec.Struct] = JsonType(self._struct).decode if parameters else _no_thing
         self.required = tuple(each.name for each in parameters if each.is_required)
-        self.text = f"({', '.join(each.text for each in parameters)})"
+        self.text = f"({', '.join(each.text for each in parameters)})" if parameters else "()"
         self.fingerprint = self._fingerprint() if parameters else ""
 
     def decode(self, payload: bytes) -> dict[str, Any]:
