@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from builders import FAILED, a_node, a_record, a_run, a_snapshot, a_worker, after, an_occurrence, at, gates, starts
 
+from shiftboss.core.decide import lanes_needed
 from shiftboss.core.holds import IsReserved, NoSlot
 from shiftboss.core.model import NodeMode, Status
 from shiftboss.core.waitlists import SLOT
@@ -94,6 +95,36 @@ class TestGranting:
         assert starts(decision) == [3]
         assert gates(decision, 2) == ["depends_on"]
 
+    def test_behind_a_held_head_nobody_is_asked_although_the_head_was_asked_as_the_least(self):
+        """D2: the runs behind it wait for what it waits for."""
+        workers = [a_worker("a", concurrency=1), a_worker("b", depends_on=["a"])]
+        world = a_snapshot(a_run("a", RUNNING), a_run("a"), a_run("a"), a_run("a", due_at=after(-5)), workers=workers)
+
+        assert list(world.decide().holds) == [4]
+
+    def test_behind_a_head_that_starts_the_next_one_is_asked_although_the_head_was_asked_as_the_least(self):
+        """D2"""
+        workers = [a_worker("a", concurrency=2), a_worker("b", depends_on=["a"])]
+        world = a_snapshot(a_run("a", RUNNING), a_run("a"), a_run("a"), workers=workers)
+
+        decision = world.decide()
+        assert (starts(decision), list(decision.holds)) == ([2], [3])
+
+    def test_the_lanes_around_a_lane_are_needed_for_it(self):
+        """D2, D9: its upstreams hold it, and all that depend on it, however far, lend it their priority."""
+        workers = [
+            a_worker("top"),
+            a_worker("up", depends_on=["top"]),
+            a_worker("a", depends_on=["up"]),
+            a_worker("down", depends_on=["a"]),
+            a_worker("deep", depends_on=["down"]),
+            a_worker("other"),
+        ]
+        world = a_snapshot(workers=workers)
+
+        assert lanes_needed(world, ["a"]) == {"up", "a", "down", "deep"}
+        assert lanes_needed(world, ["deep", "other"]) == {"down", "deep", "other"}
+
 
 class TestReservation:
     """B4: who waited longer than its patience goes before conflicting runs of lower rank."""
@@ -153,6 +184,17 @@ class TestReservation:
         assert decision.look_at["a"] == after(130)
         assert starts(world.decide(after(130))) == []
         assert gates(world.decide(after(130)), 3) == ["reserved"]
+
+    def test_a_worker_that_starts_something_in_this_walk_waits_from_now_on(self):
+        """As if it had been started before."""
+        runs = [a_run("a", due_at=at("11:00")), a_run("a", due_at=at("11:00"))]
+        world = a_snapshot(*runs, workers=[a_worker("a", uses={"db": 1})], resources={"db": 1})
+        world.declare(a_worker("b", uses={"db": 1}).definition, resources={"db": 1})
+
+        decision = world.decide()
+
+        assert (starts(decision), gates(decision, 2)) == ([1], ["uses"])
+        assert decision.look_at == {"a": after(30)}
 
     def test_who_is_held_by_something_else_as_well_does_not_reserve(self):
         workers = [a_worker("a"), a_worker("b", blocks=("a",), depends_on=["u"]), a_worker("u")]

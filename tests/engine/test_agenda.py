@@ -65,6 +65,14 @@ def test_after_a_look_a_later_instant_counts(agenda):
     assert agenda.next_at == at("12:30")
 
 
+def test_what_was_due_has_no_instant_any_more_so_a_later_one_counts(agenda):
+    agenda.look_at("a", at("12:10"))
+    agenda.due(at("12:10"))
+    agenda.look_at("a", at("12:30"))
+
+    assert (agenda.next_at, agenda.due(at("12:30"))) == (at("12:30"), {"a"})
+
+
 def test_the_same_instant_again_is_due_once(agenda):
     agenda.look_at("a", at("12:10"))
     agenda.looked(["a"])

@@ -10,6 +10,7 @@ from worlds import World
 from shiftboss.core.graph import partition_of
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition, Mode
+from shiftboss.engine.membership import renew
 from shiftboss.stores.memory.store import MemoryStore
 from shiftboss.testing.clock import VirtualClock
 
@@ -160,6 +161,56 @@ def test_alone_a_turn_asks_for_what_is_due_and_for_what_lacked_a_slot_as_well(sh
 
     assert calls == [({partition_of("mail"), partition_of("backup")}, False)]
     assert [each.run.worker for each in turn.starts] == ["backup"]
+
+
+def test_what_lacked_a_slot_in_a_partition_that_others_hold_is_looked_at_again_at_once(shared):
+    """P3: a slot is free for it now."""
+    world = shared.world(MAIL, BACKUP, slots=1)
+    (start,) = world.turn(world.trigger("mail")[0], world.trigger("backup")[0]).starts
+    shared.held = {partition_of("backup")}
+    turn = world.turn(world.done(start))
+    assert (start.run.worker, turn.starts, turn.missed, turn.again) == ("mail", [], [], True)
+    shared.held = set()
+
+    assert [each.run.worker for each in world.turn().starts] == ["backup"]
+
+
+def test_a_declaration_takes_the_whole_store_also_alone(shared, monkeypatch):
+    """M7: it may change any component."""
+    world = shared.world(MAIL, BACKUP)
+    calls = noted(world, monkeypatch)
+    world.declare(MAIL)
+
+    assert calls == [(None, False)]
+
+
+def test_the_store_is_told_how_many_runs_the_mutations_will_store(shared, monkeypatch):
+    """It draws their ids in one go."""
+    world = shared.world(MAIL, BACKUP)
+    told, begin = [], world.session.begin
+    monkeypatch.setattr(world.session, "begin", lambda *a, **o: told.append(o["runs"]) or begin(*a, **o))
+    world.turn(world.trigger("mail")[0], world.trigger("backup")[0])
+    world.turn(renew(world.node, world.clock))
+
+    assert told == [2, 0]
+
+
+def test_a_clock_that_is_set_while_a_turn_waits_for_its_partitions_is_followed_in_that_turn(shared, monkeypatch):
+    """O4: with the whole store."""
+    world = shared.world(MAIL)
+    calls = noted(world, monkeypatch)
+    begin = world.session.begin
+
+    def beginning(*a, **o):
+        if not calls:
+            world.clock.step_wall(60)
+        return begin(*a, **o)
+
+    monkeypatch.setattr(world.session, "begin", beginning)
+    turn = world.turn(world.trigger("mail")[0])
+
+    assert calls == [({partition_of("mail")}, False), (None, False)]
+    assert "ClockStepped" in {type(event).__name__ for event in turn.events}
 
 
 def test_what_was_due_while_others_ran_is_asked_for_alone(shared, monkeypatch):

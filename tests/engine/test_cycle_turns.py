@@ -17,7 +17,7 @@ from shiftboss.core.model import Attempt, Cause, Error, Failed, NodeMode, Run, S
 from shiftboss.core.policy import Priority
 from shiftboss.core.schedule import Every
 from shiftboss.core.value import replace
-from shiftboss.core.worker import Definition, Mode, OnFailure, Start, Upstream
+from shiftboss.core.worker import Definition, Misfire, Mode, OnFailure, Start, Upstream
 from shiftboss.engine.cycle import Cycle, Turn
 from shiftboss.engine.membership import renew, shed
 from shiftboss.engine.mutation import drain, trigger
@@ -212,6 +212,21 @@ def test_what_comes_after_a_run_of_a_lost_node_is_stored_with_its_end():
 
     assert lost.run.id in store.tables.history
     assert [run.worker for run in store.tables.live.values()] == ["mail"]
+
+
+def test_what_was_stored_in_the_turn_of_a_rescue_is_in_the_lanes_that_it_reads():
+    """C4, M6: lanes that were not read yet."""
+    clock = VirtualClock()
+    store = MemoryStore(clock=clock)
+    after_mail = Definition(name="after", after=("mail",))
+    one = World(MAIL, after_mail, store=store, clock=clock, name="one")
+    one.turn(one.trigger("mail")[0])
+    two = World(MAIL, after_mail, store=store, clock=clock, name="two")
+    two.cycle.snapshot.lanes.pop("after", None)
+    mutation, answer = two.trigger("after")
+    turn = two.turn(mutation, processes=Processes(dead=frozenset({"one"})))
+
+    assert answer.value.id in {start.run.id for start in turn.starts}
 
 
 def test_a_run_is_skipped_for_its_upstream_and_the_next_one_is_stored_with_it():
@@ -588,6 +603,50 @@ def test_what_was_shed_starts_as_soon_as_its_node_sheds_no_more():
     assert [start.run.id for start in world.turn(shed("one", Shed.NOTHING, "")).starts] == [answer.value.id]
 
 
+def test_what_lacked_a_slot_starts_in_the_first_look_after_somebody_else_gave_one_back():
+    """P3: the look takes it off its list, and the turn that writes asks about it again."""
+    world = World(MAIL, Definition(name="other"), slots=1)
+    (start,) = world.turn(world.trigger("mail")[0]).starts
+    world.turn(world.trigger("other")[0])
+    world.turn()
+    client = Cycle(world.store.session(), world.clock, None)
+    client.turn([world.done(start)])
+
+    assert [each.run.worker for each in world.turn().starts] == ["other"]
+
+
+def test_while_no_slot_is_free_nobody_looks_at_what_lacks_one():
+    """P3: it would be in vain."""
+    world = World(MAIL, Definition(name="other"), slots=1)
+    world.turn(world.trigger("mail")[0])
+    world.turn(world.trigger("other")[0])
+    turns = [world.turn() for _ in range(2)]
+    world.session.read = None
+
+    assert [world.turn().again, *(turn.again for turn in turns)] == [False] * 3
+
+
+def test_the_next_scheduled_run_that_is_due_already_starts_at_once():
+    """M3, O2: it is stored by the start of the one before it."""
+    every = Definition(
+        name="tick", mode=Mode.SCHEDULED, schedule=Every(60), concurrency=2, misfire=Misfire.ALL, start=Start.NOW
+    )
+    world = World(every)
+    world.turn(world.done(world.first.starts[0]))
+    world.clock.advance(150)
+    turns = [world.turn() for _ in range(3)]
+
+    assert [(len(turn.starts), turn.again) for turn in turns] == [(1, True), (1, False), (0, False)]
+
+
+def test_behind_a_start_a_run_that_is_held_is_not_looked_at_again_at_once():
+    """C1"""
+    world = World(replace(MAIL, concurrency=1))
+    turn = world.turn(world.trigger("mail")[0], world.trigger("mail")[0])
+
+    assert (len(turn.starts), turn.again) == (1, False)
+
+
 def test_of_more_runs_than_are_read_at_once_all_start_turn_after_turn():
     """A lane is read as a prefix: when that is used up, the rest is read at once."""
     clock = VirtualClock()
@@ -598,6 +657,20 @@ def test_of_more_runs_than_are_read_at_once_all_start_turn_after_turn():
     turns = [world.turn() for _ in range(4)]
 
     assert [(len(turn.starts), turn.again) for turn in turns] == [(256, True), (256, True), (88, False), (0, False)]
+
+
+def test_a_payload_that_was_decoded_before_the_claim_is_not_read_again(monkeypatch):
+    """E3"""
+    clock = VirtualClock()
+    world = a_node_with(MemoryStore(clock=clock), clock, "k1", "one")
+    mutation, answer = world.trigger("mail", payload=b'{"page": 1}', digest="x", delay_s=5.0)
+    world.turn(mutation)
+    clock.advance(5)
+    asked, payloads = [], MemoryTransaction.payloads
+    monkeypatch.setattr(MemoryTransaction, "payloads", lambda self, ids: asked.append(list(ids)) or payloads(self, ids))
+
+    assert [start.run.payload for start in world.turn().starts] == [b'{"page": 1}']
+    assert asked == [[answer.value.id]]
 
 
 def test_behind_a_run_that_cannot_be_decoded_after_all_the_next_one_starts():
@@ -617,12 +690,11 @@ def test_behind_a_run_that_cannot_be_decoded_after_all_the_next_one_starts():
     assert list(one.cycle.snapshot.undecodable) == [first]
 
 
-@pytest.mark.parametrize(("workers", "reads"), [(2, 1), (3, 0)])
-def test_where_very_many_lanes_are_due_no_look_goes_before_the_lock(monkeypatch, workers, reads):
+@pytest.mark.parametrize(("workers", "reads"), [(500, 1), (501, 0)])
+def test_where_very_many_lanes_are_due_no_look_goes_before_the_lock(workers, reads):
     """Some of them may start, so it would be in vain."""
-    monkeypatch.setattr("shiftboss.engine.cycle.MANY_LANES", 2)
     names = [f"w{number}" for number in range(workers)]
-    world = World(*(Definition(name=name) for name in names))
+    world = World(*(Definition(name=name) for name in names), slots=1000)
     world.turn(*(world.trigger(name, delay_s=5.0)[0] for name in names))
     world.turn()
     world.clock.advance(5)

@@ -58,6 +58,16 @@ def test_the_end_of_a_run_that_nobody_waits_for_may_wait():
     assert ends(world, *[start] * FEW) is False, "they are a large commit already"
 
 
+def test_one_that_is_awaited_takes_the_others_along():
+    """A commit has room for all of them."""
+    world = World(TICK, MAIL)
+    (tick,) = world.first.starts
+    (mail,) = world.turn(world.trigger("mail")[0]).starts
+
+    assert ends(world, tick, mail) is True
+    assert ends(world, tick, mail, awaited={mail.run.id}) is False
+
+
 def test_what_somebody_asked_for_is_done_at_once():
     world = World(MAIL)
     mutation, _ = world.trigger("mail")

@@ -311,6 +311,7 @@ def test_what_mutations_need_is_read_and_what_others_needed_is_forgotten():
 
     snapshot = cache.snapshot
     assert (snapshot.fetched, snapshot.keyed, snapshot.letters) == ({1: run}, {("b", "k"): keyed}, {1: letter})
+    assert ("letters", [1], None) in reader.asked, "closed ones too: their second closing is to be refused"
     assert set(snapshot.lanes) == {"b"}
     cache.read_for([a_mutation()], Reader())
     assert (snapshot.fetched, snapshot.keyed, snapshot.letters) == ({}, {}, {})
@@ -363,6 +364,16 @@ def test_for_the_end_of_a_run_the_lanes_are_read_in_which_it_may_leave_something
     assert set(reported(a_worker("a"))[0].snapshot.lanes) == {"b"}
     assert set(reported(a_worker("a", every=60.0), make=an_occurrence)[0].snapshot.lanes) == {"a", "b"}
     assert set(reported(a_worker("a", disabled="auto"))[0].snapshot.lanes) == {"a", "b"}
+
+
+def test_after_another_end_of_its_worker_a_scheduled_run_still_has_its_own_lane_read():
+    """M3: for its successor."""
+    cache = a_cache(a_worker("a", every=60.0))
+    running = [a_run("a", Status.RUNNING, id=1), an_occurrence("a", Status.RUNNING, id=2)]
+    cache.refresh(Reader(a_delta(claimed=(1, 2), running=running)))
+    cache.read_for([report(Report(number, "n1", 1, Succeeded(), 0.1)) for number in (1, 2)], Reader())
+
+    assert set(cache.snapshot.lanes) == {"a"}
 
 
 def test_the_dead_letters_that_its_success_answers_are_read_where_there_may_be_any():
