@@ -394,8 +394,8 @@ def _heal(played: Play) -> None:
         node.session.is_cut, node.session.loss = False, None
         sim.resume(node)
         for executor in node.executors.values():
-            for flying in executor.hung():
-                executor.end(flying, SUCCESS)
+            for attempt in executor.hung():
+                executor.end(attempt, SUCCESS)
     if not sim.up:
         add_node(played, _newest(played))
     for node in sim.up:

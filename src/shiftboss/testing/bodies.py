@@ -31,7 +31,7 @@ class Plan:
     duration_s: float | None = 0.0
     outcome: Outcome = SUCCESS
     stops_after_s: float | None = 0.0
-    takes_node: bool = False  # whether it ends its process, and every other function there with it
+    takes_node: bool = False  # whether it ends its node's process, and so every other function there
 
 
 class Model(Protocol):
@@ -66,7 +66,7 @@ class NoBody:
 
 
 @dataclass(slots=True, eq=False)
-class Flying:
+class SimAttempt:
     """An attempt in progress."""
 
     launch: Launch
@@ -87,7 +87,7 @@ class SimExecutor:
     entered: Callable[[Launch], None] = lambda launch: None
     beside: Callable[[Launch], None] = lambda launch: None  # another function of its run, which nobody has told to stop
     timed_out: Callable[[Launch], None] = lambda launch: None
-    _flying: dict[tuple[int, int], Flying] = field(default_factory=dict)
+    _attempts: dict[tuple[int, int], SimAttempt] = field(default_factory=dict)
 
     def open(self) -> None: ...
 
@@ -98,25 +98,25 @@ class SimExecutor:
             claim = launch.run.claim
             self.entered(launch)
             launch.entered()
-            for other in self._flying.values():
+            for other in self._attempts.values():
                 if other.launch.run.id == launch.run.id and other.stop_reason is None:
                     self.beside(launch)
-            flying = Flying(launch, self.model.plan(launch), self.node.clock.elapsed_us)
-            self._flying[launch.run.id, claim.fence if claim is not None else 0] = flying
-            duration_s, timeout_s = flying.plan.duration_s, launch.timeout_s
+            attempt = SimAttempt(launch, self.model.plan(launch), self.node.clock.elapsed_us)
+            self._attempts[launch.run.id, claim.fence if claim is not None else 0] = attempt
+            duration_s, timeout_s = attempt.plan.duration_s, launch.timeout_s
             if timeout_s is not None and (duration_s is None or duration_s > timeout_s):
-                self._after(timeout_s, flying, partial(self._tell, flying, TIMEOUT))
-            if flying.plan.takes_node and not duration_s:
+                self._after(timeout_s, attempt, partial(self._tell, attempt, TIMEOUT))
+            if attempt.plan.takes_node and not duration_s:
                 self.node.fall()
-            elif flying.plan.takes_node and duration_s is not None:
-                self._after(duration_s, flying, self.node.fall)
+            elif attempt.plan.takes_node and duration_s is not None:
+                self._after(duration_s, attempt, self.node.fall)
             elif duration_s is not None:
-                self._after(duration_s, flying, partial(self.end, flying, flying.plan.outcome))
+                self._after(duration_s, attempt, partial(self.end, attempt, attempt.plan.outcome))
 
     def stop(self, run_id: int, fence: int, reason: StopReason) -> None:
-        flying = self._flying.get((run_id, fence))
-        if flying is not None:
-            self._tell(flying, reason)
+        attempt = self._attempts.get((run_id, fence))
+        if attempt is not None:
+            self._tell(attempt, reason)
 
     def announce(self) -> None: ...
 
@@ -130,61 +130,61 @@ class SimExecutor:
 
     def unended(self) -> Mapping[tuple[int, int], tuple[Outcome, float]]:
         cut = Interrupted(reason="its process ended")
-        return {key: (_of(flying, cut), self._lasted_s(flying)) for key, flying in self._flying.items()}
+        return {key: (_of(attempt, cut), self._lasted_s(attempt)) for key, attempt in self._attempts.items()}
 
     def close(self, timeout_s: float = 0.0) -> None:
         """The process is gone, and every function with it."""
-        for flying in self._flying.values():
-            flying.is_over = True
-        self._flying.clear()
+        for attempt in self._attempts.values():
+            attempt.is_over = True
+        self._attempts.clear()
 
     def keys(self) -> Collection[tuple[int, int]]:
         """(run, fence) of every function that runs."""
-        return self._flying.keys()
+        return self._attempts.keys()
 
-    def hung(self) -> list[Flying]:
+    def hung(self) -> list[SimAttempt]:
         """The attempts that will not end by themselves."""
-        return [flying for flying in self._flying.values() if flying.plan.duration_s is None]
+        return [attempt for attempt in self._attempts.values() if attempt.plan.duration_s is None]
 
-    def end(self, flying: Flying, outcome: Outcome) -> None:
+    def end(self, attempt: SimAttempt, outcome: Outcome) -> None:
         """The function has ended; a stop, if there was one, may change *outcome*."""
-        if flying.is_over:
+        if attempt.is_over:
             return
-        flying.is_over = True
-        claim = flying.launch.run.claim
-        self._flying.pop((flying.launch.run.id, claim.fence if claim is not None else 0), None)
-        flying.launch.report(_of(flying, outcome), self._lasted_s(flying))
+        attempt.is_over = True
+        claim = attempt.launch.run.claim
+        self._attempts.pop((attempt.launch.run.id, claim.fence if claim is not None else 0), None)
+        attempt.launch.report(_of(attempt, outcome), self._lasted_s(attempt))
 
-    def _lasted_s(self, flying: Flying) -> float:
-        return (self.node.clock.elapsed_us - flying.began_us) / US
+    def _lasted_s(self, attempt: SimAttempt) -> float:
+        return (self.node.clock.elapsed_us - attempt.began_us) / US
 
-    def _tell(self, flying: Flying, reason: str) -> None:
+    def _tell(self, attempt: SimAttempt, reason: str) -> None:
         """The first reason counts, except that an operator's cancel outranks a shutdown."""
-        is_first = flying.stop_reason is None
-        if is_first or (reason == StopReason.CANCEL and flying.stop_reason != TIMEOUT):
-            flying.stop_reason = reason
+        is_first = attempt.stop_reason is None
+        if is_first or (reason == StopReason.CANCEL and attempt.stop_reason != TIMEOUT):
+            attempt.stop_reason = reason
         if not is_first:
             return
         if reason == TIMEOUT:
-            self.timed_out(flying.launch)
-        grace_s = max(MIN_GRACE_S, flying.launch.definition.cancel_grace_s)
-        stops_after_s = flying.plan.stops_after_s
+            self.timed_out(attempt.launch)
+        grace_s = max(MIN_GRACE_S, attempt.launch.definition.cancel_grace_s)
+        stops_after_s = attempt.plan.stops_after_s
         if stops_after_s is not None:
-            self._after(stops_after_s, flying, lambda: self.end(flying, Interrupted(reason=reason)))
+            self._after(stops_after_s, attempt, lambda: self.end(attempt, Interrupted(reason=reason)))
         if stops_after_s is None or stops_after_s > grace_s:
-            self._after(grace_s, flying, lambda: self._say_zombie(flying))
+            self._after(grace_s, attempt, lambda: self._say_zombie(attempt))
 
-    def _say_zombie(self, flying: Flying) -> None:
-        if flying.stop_reason in (TIMEOUT, StopReason.CANCEL):
-            flying.launch.signal("zombie", self.node.clock.now())
+    def _say_zombie(self, attempt: SimAttempt) -> None:
+        if attempt.stop_reason in (TIMEOUT, StopReason.CANCEL):
+            attempt.launch.signal("zombie", self.node.clock.now())
 
-    def _after(self, delay_s: float, flying: Flying, then: Callable[[], None]) -> None:
-        self.node.after(delay_s, lambda: None if flying.is_over else then())
+    def _after(self, delay_s: float, attempt: SimAttempt, then: Callable[[], None]) -> None:
+        self.node.after(delay_s, lambda: None if attempt.is_over else then())
 
 
-def _of(flying: Flying, outcome: Outcome) -> Outcome:
+def _of(attempt: SimAttempt, outcome: Outcome) -> Outcome:
     """The outcome in view of the attempt's stop, if there was one."""
-    match flying.stop_reason:
+    match attempt.stop_reason:
         case "timeout":
             return TimedOut(Error(type="TimeoutError", message="did not end within its timeout"))
         case StopReason.CANCEL:

@@ -1,4 +1,4 @@
-"""A clock that stands still until it is told to move.
+"""A clock that moves only when it is told to.
 
 Rules of this file
 - Elapsed time only grows, in whole microseconds: no sum of floats drifts, and a seed gives the same run on any machine.

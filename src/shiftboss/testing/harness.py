@@ -152,7 +152,7 @@ class Simulation:
         return node.id
 
     def pause_node(self, time: Duration, name: str | None = None) -> str:
-        """Let a node's process stand still for *time*, a duration.  Returns its name.
+        """Let a node's process stop for *time*, a duration, and then go on.  Returns its name.
 
         *name* None: the youngest.  Raises ValueError if there is none.
         """
@@ -248,7 +248,7 @@ class Simulation:
         """Raises AssertionError if any rule was broken so far."""
         broken = self._sim.history.violations
         if broken:
-            raise AssertionError("promises were broken:\n" + "\n".join(str(violation) for violation in broken[:20]))
+            raise AssertionError("rules were broken:\n" + "\n".join(str(violation) for violation in broken[:20]))
 
     # ── as a context manager ─────────────────────────────────────────────────────────────────────────────────────
 

@@ -116,16 +116,16 @@ class History:
         self._clock = clock
         self._predicates = tuple(predicates)
         self.violations: list[Violation] = []
-        self.marks: Counter[str] = Counter()  # how often what has happened: coverage
+        self.marks: Counter[str] = Counter()  # coverage: how often each thing has happened
         self.acts: list[Audit] = []  # what people did
-        self.fan_outs: dict[str, int] = {}  # O6: who triggers many at once → how many runs one commit owes to that name
+        self.fan_outs: dict[str, int] = {}  # O6: who calls trigger_many → how many runs one commit has to store
         self.starts: list[Start] = []
         self.ends: list[End] = []
         self.dead: set[str] = set()  # nodes whose process is gone, as the kernel says
-        self.frozen: set[str] = set()  # nodes whose process lives while their engine stands still
+        self.frozen: set[str] = set()  # nodes whose process lives while their engine is frozen
         self.unfrozen_s: dict[str, float] = {}  # when each stopped being frozen, by the clock of leases
         self.wall_steps = 0
-        self.wall_set_s = -1e9  # when that was last
+        self.wall_set_s = -1e9  # when the wall clock was last set
         self.passed_over: set[tuple[str, datetime]] = set()  # scheduled times in the future whose run was cancelled
         self.fired: dict[str, set[datetime]] = defaultdict(set)  # worker → scheduled times that have their own run (O1)
         self._lasting: dict[object, datetime] = {}  # the same as `ends_s`, in wall time
@@ -158,7 +158,7 @@ class History:
         self.condemned: set[int] = set()  # runs that were alone at their last rescue, which therefore may end them
         self.crashes: Counter[int] = Counter()  # run → crashes in a row (R4)
         self.bodies: Counter[int] = Counter()  # run → functions entered
-        self.outlived: set[tuple[int, int]] = set()  # (run, fence) of those that were told that their time was up (B6)
+        self.outlived: set[tuple[int, int]] = set()  # (run, fence) of those that outlived their timeout (B6)
         self._entered_s: dict[int, float] = {}  # run → when its function was last entered, in elapsed time
         self.started: dict[str, datetime] = {}  # worker → its latest start (B4)
         self._probations_s: dict[str, float | None] = {}  # worker → the length of its latest probation
@@ -214,19 +214,21 @@ class History:
         self.entered.add((run.id, claim.fence))
         stored = self.running.get(run.id)
         if stored is None or stored.claim is None or stored.claim.fence != claim.fence:
-            self.violate("C3", f"the body of run {run.id} is entered without a claim that holds")
+            self.violate("C3", f"the function of run {run.id} is entered although its claim has ended")
         node = self.nodes.get(claim.node)
         if node is None or node.lease_until_s <= self._clock.lease_s():
-            self.violate("C3", f"the body of run {run.id} is entered by {claim.node} without a lease")
+            self.violate("C3", f"{claim.node} enters the function of run {run.id} without a lease")
         state = self.workers.get(run.worker)
         entered_s = self._entered_s.get(run.id, 0.0)
         self._entered_s[run.id] = self._clock.monotonic_s()
         is_newer = self.declared_s[run.worker] >= entered_s  # than the function that was entered before this one
         if state is not None and state.definition.at_most_once and self.bodies[run.id] > 1 and not is_newer:
-            self.violate("C7", f"run {run.id} of {run.worker} is entered a second time, at_most_once")
+            self.violate(
+                "C7", f"the function of run {run.id} of {run.worker} is entered a second time, despite at_most_once"
+            )
 
     def timed_out(self, run: Run) -> None:
-        """The function of *run* is told that its time is up (B6)."""
+        """The function of *run* is told that its timeout has passed (B6)."""
         if run.claim is not None:
             self.outlived.add((run.id, run.claim.fence))
 
@@ -253,7 +255,9 @@ class History:
         """*node* lives, and the store was put back long ago: by now its declarations are there (M7)."""
         missing = [name for name in node.workers if name not in self.workers]
         if missing or node.id not in self.nodes:
-            self.violate("M7", f"of {node.id} there is missing: {', '.join(missing) or 'its row'}")
+            self.violate(
+                "M7", f"{', '.join(missing) or 'the row'} of {node.id} is missing since the store was restored"
+            )
 
     # ── questions ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -374,7 +378,7 @@ class History:
         """Any change except a start."""
         if before is None:
             if run.id <= self._runs_from:
-                self.violate("C9", f"id {run.id} was given before the store was put back")
+                self.violate("C9", f"id {run.id} was in use before the store was restored")
             self.last_run = max(self.last_run, run.id)
             commit.created.append(run)
         elif before.status is Status.RUNNING and run.status is not Status.RUNNING:
@@ -405,12 +409,12 @@ class History:
             self.violate("C1", f"run {run.id} runs without a claim")
             return
         ends_s = None if before is None else self.ends_s.get(waiting(before))
-        is_anew = self.declared_s.get(run.worker) == commit.elapsed_s  # with another jitter, say, and started at once
-        if ends_s is not None and commit.elapsed_s < ends_s - SAME_S and not is_anew:
-            self.violate("O4", f"run {run.id} of {run.worker} starts {ends_s - commit.elapsed_s:.3f} s early")
+        is_redeclared = self.declared_s.get(run.worker) == commit.elapsed_s  # perhaps with another jitter
+        if ends_s is not None and commit.elapsed_s < ends_s - SAME_S and not is_redeclared:
+            self.violate("O4", f"run {run.id} of {run.worker} starts {ends_s - commit.elapsed_s:.3f} s too early")
         self.runs[run.id] = self.unfinished[run.worker][run.id] = self.running[run.id] = run
         if run.claim.fence <= self._fences_from:
-            self.violate("C9", f"fence {run.claim.fence} was given before the store was put back")
+            self.violate("C9", f"fence {run.claim.fence} was in use before the store was restored")
         self.last_fence = max(self.last_fence, run.claim.fence)
         start = Start(run, run.claim, before)
         commit.starts.append(start)
@@ -454,7 +458,7 @@ class History:
         elif end.cause not in HANDED_BACK:
             self.crashes[run.id] = 0
         if end.cause is Cause.RESCUED and end.claim.fence <= self._fences_from:
-            self.rescues[run.id] = run.rescues  # the past was lost: only the node's own notes say who was there
+            self.rescues[run.id] = run.rescues  # those commits are lost: only the node's notes say what it had entered
         elif end.cause is Cause.RESCUED:
             there = self._there(end, commit)
             was_alone = there == {run.id}

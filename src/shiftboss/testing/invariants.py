@@ -39,10 +39,12 @@ def statuses(history: History, commit: Commit) -> Iterator[Violation]:
     """S: only legal moves; D1: the logical time is fixed, except of a scheduled run or a run by `after`."""
     for before, run in commit.changed:
         if run.status not in MOVES.get(before.status, set()):
-            yield Violation("S", commit.at, f"run {run.id} went from {before.status} to {run.status}")
+            yield Violation("S", commit.at, f"run {run.id} changed from {before.status} to {run.status}")
         movable = before.origin in (Origin.OCCURRENCE, Origin.AFTER) and not before.has_started
         if run.occurs_at != before.occurs_at and not movable:
-            yield Violation("D1", commit.at, f"run {run.id} was of {before.occurs_at} and is now of {run.occurs_at}")
+            yield Violation(
+                "D1", commit.at, f"the logical time of run {run.id} changed from {before.occurs_at} to {run.occurs_at}"
+            )
 
 
 def claims(history: History, commit: Commit) -> Iterator[Violation]:
@@ -59,11 +61,11 @@ def claims(history: History, commit: Commit) -> Iterator[Violation]:
             yield Violation(
                 "C5",
                 commit.at,
-                f"the claim {claim.fence} of run {end.run.id} on {claim.node} was ended by {commit.by!r}",
+                f"claim {claim.fence} of run {end.run.id} belongs to {claim.node}, but {commit.by!r} ended it",
             )
     for start in commit.starts:
         if start.claim.node != commit.by:
-            yield Violation("C1", commit.at, f"run {start.run.id} was claimed for {start.claim.node} by {commit.by!r}")
+            yield Violation("C1", commit.at, f"{commit.by!r} claimed run {start.run.id} for {start.claim.node}")
 
 
 def _rescued_too_early(history: History, commit: Commit, end: End) -> Iterator[Violation]:
@@ -73,13 +75,13 @@ def _rescued_too_early(history: History, commit: Commit, end: End) -> Iterator[V
         return
     if lost.id in history.frozen and lost.lease_until_s - LEASE_S + lost.freeze_limit_s >= commit.elapsed_s + SLACK_S:
         yield Violation(
-            "C4", commit.at, f"run {end.run.id} was taken from {lost.name}, which is frozen within its limit"
+            "C4", commit.at, f"run {end.run.id} was rescued from {lost.name}, which is frozen within its limit"
         )
     if lost.lease_until_s + RESCUE_GRACE_S >= commit.elapsed_s + SLACK_S:
         left_s = lost.lease_until_s - commit.elapsed_s
-        yield Violation("C4", commit.at, f"run {end.run.id} was rescued with {left_s:.3f} s of its node's lease left")
+        yield Violation("C4", commit.at, f"run {end.run.id} was rescued {left_s:.3f} s before its node's lease ended")
     if me is None or commit.elapsed_s - me.held_since_s < LEASE_S - SLACK_S:
-        yield Violation("C4", commit.at, f"{commit.by} rescued run {end.run.id} before it had held a lease for 30 s")
+        yield Violation("C4", commit.at, f"{commit.by} rescued run {end.run.id} before it had held its lease for 30 s")
 
 
 def gates(history: History, commit: Commit) -> Iterator[Violation]:
@@ -98,9 +100,15 @@ def gates(history: History, commit: Commit) -> Iterator[Violation]:
                 continue
             if reason in ("depends_on", "skip") and (commit.skips or reason not in first.reasons(run)):
                 continue  # it was decided before a forced run of a disabled upstream (D6), or before the skip (D5)
-            yield Violation(RULE_OF[reason], commit.at, f"run {run.id} of {run.worker} started against {reason}")
+            yield Violation(
+                RULE_OF[reason], commit.at, f"run {run.id} of {run.worker} started although {reason} holds it"
+            )
         if definition.concurrency is not None and len(oracle.running(run.worker)) > definition.concurrency:
-            yield Violation("C1", commit.at, f"{run.worker} runs {len(oracle.running(run.worker))} times")
+            yield Violation(
+                "C1",
+                commit.at,
+                f"{len(oracle.running(run.worker))} runs of {run.worker} are running, more than its concurrency",
+            )
         give_up_at = None if before is None or before.has_started else before.give_up_at
         if give_up_at is not None and give_up_at <= commit.at:
             yield Violation("T1", commit.at, f"run {run.id} started although it had expired at {give_up_at}")
@@ -171,7 +179,7 @@ def breakers(history: History, commit: Commit) -> Iterator[Violation]:
     for name, breaker in history.breakers.items():
         failures, policy = history.breaker_failures[name], breaker.policy
         if policy.rate is None and breaker.mode is BreakerMode.CLOSED and failures >= policy.failures:
-            yield Violation("K1", commit.at, f"breaker {name} is closed after {failures} failures in a row")
+            yield Violation("K1", commit.at, f"breaker {name} is closed after {failures} consecutive failures")
 
 
 def _against_breaker(history: History, commit: Commit, start: Start) -> Iterator[Violation]:
@@ -187,7 +195,9 @@ def _against_breaker(history: History, commit: Commit, start: Start) -> Iterator
             "K2", commit.at, f"run {start.run.id} started although breaker {breaker.name} is {breaker.mode}"
         )
     elif len(probes) > 1:
-        yield Violation("K2", commit.at, f"runs {[run.id for run in probes]} probe breaker {breaker.name} at once")
+        yield Violation(
+            "K2", commit.at, f"runs {[run.id for run in probes]} probe breaker {breaker.name} at the same time"
+        )
 
 
 def attempts(history: History, commit: Commit) -> Iterator[Violation]:
@@ -200,20 +210,26 @@ def attempts(history: History, commit: Commit) -> Iterator[Violation]:
             yield Violation("R2", commit.at, f"run {run.id} starts attempt {run.attempt} after {failed} failures")
         is_newer = history.declared_s[run.worker] >= history.failed_s.get(run.id, commit.elapsed_s)
         if retry.max_retries is not None and run.attempt > retry.max_retries + 1 and not is_newer:
-            yield Violation("R1", commit.at, f"run {run.id} starts attempt {run.attempt} of {retry.max_retries + 1}")
+            yield Violation(
+                "R1", commit.at, f"run {run.id} starts attempt {run.attempt}, more than {retry.max_retries + 1}"
+            )
     for end in commit.ends:
         run, retry = end.run, history.workers[end.run.worker].definition.retry
         if history.rescues[run.id] >= MAX_RESCUES and run.status is not Status.DEAD and run.cancel is None:
-            yield Violation("C8", commit.at, f"run {run.id} was rescued {history.rescues[run.id]} times in a row")
+            yield Violation(
+                "C8", commit.at, f"run {run.id} was rescued {history.rescues[run.id]} times in a row and is not dead"
+            )
         is_condemned = history.rescues[run.id] >= MAX_RESCUES and run.id in history.condemned
         if run.cause is Cause.CRASH_LOOP and end.cause is Cause.RESCUED and not is_condemned:
-            yield Violation("C8", commit.at, f"run {run.id} is dead, and others were there as well")
+            yield Violation("C8", commit.at, f"run {run.id} is dead as crash_loop, but it was not alone on its node")
         if end.cause in HANDED_BACK and run.status is Status.PENDING and run.rescues != history.rescues[run.id]:
             yield Violation(
-                "C8", commit.at, f"run {run.id} was there {history.rescues[run.id]} times, not {run.rescues}"
+                "C8", commit.at, f"run {run.id} counts {run.rescues} rescues, not {history.rescues[run.id]}"
             )
         if history.crashes[run.id] >= MAX_CRASHES and run.status is not Status.DEAD and run.cancel is None:
-            yield Violation("R4", commit.at, f"run {run.id} crashed {history.crashes[run.id]} times in a row")
+            yield Violation(
+                "R4", commit.at, f"run {run.id} crashed {history.crashes[run.id]} times in a row and is not dead"
+            )
         if end.cause in FAILURES and run.status is Status.PENDING:
             ceiling_s = min(retry.cap_s, retry.first_s * retry.factor ** max(0, history.failures[run.id] - 1))
             delay_s = (run.due_at - commit.at).total_seconds()
@@ -222,43 +238,47 @@ def attempts(history: History, commit: Commit) -> Iterator[Violation]:
             )
             is_newer = history.declared_s[run.worker] >= commit.elapsed_s  # by the same commit, after this end
             if not asked and not is_newer and not 0 <= delay_s <= ceiling_s + SLACK_S:
-                yield Violation("R1", commit.at, f"run {run.id} backs off {delay_s:.3f} s, at most {ceiling_s:.3f}")
+                yield Violation(
+                    "R1", commit.at, f"run {run.id} backs off for {delay_s:.3f} s, more than {ceiling_s:.3f} s"
+                )
 
 
 def timeouts(history: History, commit: Commit) -> Iterator[Violation]:
-    """B6: a run whose time was up has timed out, however its function or its node ended."""
+    """B6: a run that outlived its timeout has timed out, however its function or its node ended."""
     for end in commit.ends:
         is_known = end.claim.zombie_since is not None  # a node that went silent has not reported the end of its grace
         outlived = (end.run.id, end.claim.fence) in history.outlived and end.cause is Cause.INTERRUPTED
         if outlived or (is_known and end.cause in HANDED_BACK):
-            yield Violation("B6", commit.at, f"run {end.run.id} had timed out, and its attempt was {end.cause}")
+            yield Violation("B6", commit.at, f"run {end.run.id} had timed out, but its attempt ended as {end.cause}")
         if outlived or is_known:
             history.marks["end:outlived"] += 1
 
 
 def places(history: History, commit: Commit) -> Iterator[Violation]:
-    """P2: a run that was cut short keeps its place in the queue; a retry queues up anew."""
+    """P2: an interrupted run keeps its place in the queue; a retry gets a new one."""
     for end in commit.ends:
         run = end.run
         if run.status is Status.PENDING:
-            stood_at = history.places[run.id] if end.cause in HANDED_BACK else run.due_at
-            if place(run)[0] != stood_at:
-                yield Violation("P2", commit.at, f"run {run.id} stands at {place(run)[0]}, its place is {stood_at}")
+            place_at = history.places[run.id] if end.cause in HANDED_BACK else run.due_at
+            if place(run)[0] != place_at:
+                yield Violation(
+                    "P2", commit.at, f"run {run.id} is placed at {place(run)[0]} in its queue, not at {place_at}"
+                )
     for start in commit.starts:
         history.places[start.run.id] = place(start.run)[0]
 
 
 def ends(history: History, commit: Commit) -> Iterator[Violation]:
-    """Q1, K4: a dead run has its letter in the same commit; dead runs in a row disable."""
+    """Q1, K4: a dead run has its dead letter in the same commit; consecutive dead runs disable the worker."""
     lettered = {letter.run for letter in commit.letters}
     for run in commit.finished:
         history.marks[f"run:{run.status}" + (f":{run.cause}" if run.cause else "")] += 1
         if run.status is Status.DEAD and run.id not in lettered:
-            yield Violation("Q1", commit.at, f"run {run.id} is dead and left no letter")
+            yield Violation("Q1", commit.at, f"run {run.id} is dead, and has no dead letter")
         crashes = history.crashes[run.id]
         if run.status is Status.DEAD and run.cause in (Cause.ERROR, Cause.CRASH) and crashes > 1:
             yield Violation(
-                "R4", commit.at, f"run {run.id} crashed {crashes} times in a row, and its cause is {run.cause}"
+                "R4", commit.at, f"run {run.id} crashed {crashes} times in a row, but its cause is {run.cause}"
             )
         state = history.workers[run.worker]
         limit, streak = state.definition.max_consecutive_failures, history.streaks[run.worker]
@@ -278,7 +298,11 @@ def probes(history: History, commit: Commit) -> Iterator[Violation]:
         fails = any(history.fails_by(run.worker, cause) for cause in (end.cause, run.cause))
         history.marks[f"probe:{'failed' if fails else 'undecided'}"] += 1
         if fails is (until <= commit.at):
-            yield Violation("K5", commit.at, f"after a probe that ended with {end.cause} the next may start at {until}")
+            yield Violation(
+                "K5",
+                commit.at,
+                f"after a probe that ended as {end.cause or 'a success'}, the next one may start at {until}",
+            )
 
 
 def records(history: History, commit: Commit) -> Iterator[Violation]:
@@ -287,15 +311,15 @@ def records(history: History, commit: Commit) -> Iterator[Violation]:
         record, latest = history.record(name), history.latest.get(name)
         stored = None if record.latest is None else (record.latest.occurs_at, record.latest.run, record.latest.ok)
         if stored != latest:
-            yield Violation("D2", commit.at, f"the latest verdict of {name} is {latest}, its row says {stored}")
+            yield Violation("D2", commit.at, f"the latest verdict of {name} is {latest}, but its row has {stored}")
         if record.streak != history.streaks[name]:
             yield Violation(
-                "K4", commit.at, f"the streak of {name} is {history.streaks[name]}, its row: {record.streak}"
+                "K4", commit.at, f"the streak of {name} is {history.streaks[name]}, but its row has {record.streak}"
             )
         succeeded = history.succeeded.get(name)
         if succeeded is not None and (record.last_success_at, record.last_success_started_at) != succeeded:
             yield Violation(
-                "D4", commit.at, f"{name} last succeeded at {succeeded[0]}, its row: {record.last_success_at}"
+                "D4", commit.at, f"{name} last succeeded at {succeeded[0]}, but its row has {record.last_success_at}"
             )
 
 

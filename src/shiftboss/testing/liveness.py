@@ -32,8 +32,8 @@ EVERY_S = 17.3
 AGAIN_S = 0.61
 SEEN_S = 6.0  # by then every node has looked at its clock
 MAX_ID = 1 << 62
-SETTLED_S = 60.0  # it has held its lease for thirty, and has looked
-RESCUED_S = 25.0  # a grace of five for its lease and five for its freeze, and a look every ten
+SETTLED_S = 60.0  # by then a node has held its lease for 30 s, and has looked
+RESCUED_S = 25.0  # 5 s of grace for the lease, 5 s for a freeze, and a look every 10 s
 LOOKS = 10  # times AGAIN_S: longer than a node waits when a notification was lost
 OF_THE_FLEET = {  # gates that the oracle knows too; it does not know what a node, a reservation or the store adds
     str(kind.__struct_config__.tag)
@@ -65,10 +65,10 @@ class LivenessWatch:
             if looks == LOOKS:
                 run = waiting[key]
                 self._sim.history.violate(
-                    "A3", f"run {run.id} of {run.worker} waits, due since {run.due_at}, for nothing"
+                    "A3", f"run {run.id} of {run.worker} has been due since {run.due_at} and waits without a reason"
                 )
         self._look_for_standstill()
-        self._look_for_what_is_left_for_ever()
+        self._look_for_runs_of_lost_nodes()
         self._look_at_declarations()
         if not waiting:
             self._compare_with_why()
@@ -98,16 +98,19 @@ class LivenessWatch:
             rule = history.workers[run.worker].definition.schedule
             ends_s = history.ends_s.get(waiting(run))
             if ends_s is not None and run.due_at > now and elapsed_s > ends_s + SEEN_S:
-                history.violate("O4", f"run {run.id} of {run.worker} waits {elapsed_s - ends_s:.0f} s too long")
+                history.violate("O4", f"run {run.id} of {run.worker} has waited {elapsed_s - ends_s:.0f} s too long")
             is_unstarted = run.origin is Origin.OCCURRENCE and not run.has_started
             if rule is not None and follows_calendar(rule) and is_unstarted:
                 at = next_after(rule, now, anchor=None)
                 while at is not None and (at in history.fired[run.worker] or (run.worker, at) in history.passed_over):
                     at = next_after(rule, at, anchor=None)
                 if at is not None and run.occurs_at > at:
-                    history.violate("O4", f"{run.worker} stands still until {run.occurs_at}, it is {now}")
+                    history.violate(
+                        "O4",
+                        f"{run.worker} does not run before {run.occurs_at}, although {at} comes first; it is {now}",
+                    )
 
-    def _look_for_what_is_left_for_ever(self) -> None:
+    def _look_for_runs_of_lost_nodes(self) -> None:
         """C4: a silent node keeps its runs until its lease ends, a frozen one up to its limit."""
         sim = self._sim
         now_s = sim.clock.lease_s()
@@ -126,7 +129,7 @@ class LivenessWatch:
             ]
             if runs and now_s > ends_s + RESCUED_S:
                 late_s = now_s - ends_s
-                sim.history.violate("C4", f"runs {runs} are left to {row.name}, {late_s:.0f} s past its time")
+                sim.history.violate("C4", f"runs {runs} of {row.name} should have been rescued {late_s:.0f} s ago")
 
     def _look_at_declarations(self) -> None:
         """M7: the newest declaration of a live node is in force, once nothing has happened to the nodes for a while."""
@@ -149,7 +152,9 @@ class LivenessWatch:
                 continue
             _, newest = max(declared, key=lambda pair: pair[0])
             if state.definition != newest:
-                history.violate("M7", f"{name} is {state.definition}, and the newest that lives declares {newest}")
+                history.violate(
+                    "M7", f"{state.definition} is in force, but the newest declaration of {name} is {newest}"
+                )
             elif len({order for order, _ in declared}) > 1:
                 history.marks["declared otherwise"] += 1
 
@@ -177,7 +182,7 @@ class LivenessWatch:
                 continue  # its other holds depend on a row that only one of the two can read
             if named != seen - (set() if "breaker" in named else {"breaker"}):
                 sim.history.violate(
-                    "A3", f"run {run.id} of {name}: why says {sorted(named)}, the oracle {sorted(seen)}"
+                    "A3", f"run {run.id} of {name}: why names {sorted(named)}, the oracle {sorted(seen)}"
                 )
 
     def _is_at_a_token(self, oracle: Oracle, name: str) -> bool:
@@ -199,10 +204,12 @@ class LivenessWatch:
             fresh.refresh(reader)
             fresh.load_lanes(fresh.snapshot.workers, reader)
         for run_id in sorted(accepted - stored.keys() - sim.history.aside):
-            sim.history.violate("W2", f"run {run_id} was accepted and is nowhere")
+            sim.history.violate("W2", f"run {run_id} was accepted, and the store does not have it")
         for run_id, run in sim.history.runs.items():
             if run_id in stored and stored[run_id].status is not run.status:
-                sim.history.violate("W2", f"run {run_id} is {stored[run_id].status}, its last commit said {run.status}")
+                sim.history.violate(
+                    "W2", f"run {run_id} is stored as {stored[run_id].status}, but its last commit wrote {run.status}"
+                )
         self._look_at_the_audit()
         for node in sim.up:
             self._compare_cache(node, fresh)
@@ -218,22 +225,24 @@ class LivenessWatch:
             rows, seals = reader.audit(after=0, limit=MAX_ID), reader.seals(after=0, limit=MAX_ID)
             verdict = verify(seals, rows, keys=keys, heads=heads, now=sim.clock.now())
         if kept != sim.history.acts:
-            sim.history.violate("A1", f"the audit has {len(kept)} acts, {len(sim.history.acts)} were committed")
+            sim.history.violate("A1", f"the audit has {len(kept)} acts, but {len(sim.history.acts)} were committed")
         if not verdict.is_proven:
-            sim.history.violate("A8", f"nobody forged anything: {'; '.join(doubt.text for doubt in verdict.doubts)}")
+            sim.history.violate("A8", f"the audit does not verify: {'; '.join(doubt.text for doubt in verdict.doubts)}")
         if verdict.proven:
             sim.history.marks["audit:sealed"] += 1
 
     def _look_for_orphans(self, node: SimNode) -> None:
-        """Each claim of a node that lives has a function, or a report on its way."""
+        """For each claim of a live node a function runs, or its report is in the inbox."""
         reported = {
             (mutation.report.run, mutation.report.fence) for mutation in node.inbox if mutation.report is not None
         }
-        flying = {key for executor in node.executors.values() for key in executor.keys()}  # noqa: SIM118  # no mapping
+        running = {key for executor in node.executors.values() for key in executor.keys()}  # noqa: SIM118  # no mapping
         for run in self._sim.history.running.values():
             claim = run.claim
-            if claim is not None and claim.node == node.id and (run.id, claim.fence) not in flying | reported:
-                self._sim.history.violate("W2", f"run {run.id} of {run.worker} runs on {node.id}, where it has no body")
+            if claim is not None and claim.node == node.id and (run.id, claim.fence) not in running | reported:
+                self._sim.history.violate(
+                    "W2", f"run {run.id} of {run.worker} is claimed by {node.id}, which does not run its function"
+                )
 
     def _compare_cache(self, node: SimNode, fresh: SnapshotCache) -> None:
         """A warm snapshot is exactly what the store holds (engine/snapshot_cache.py)."""
@@ -244,15 +253,23 @@ class LivenessWatch:
         mine, theirs = node.cycle.snapshot, fresh.snapshot
         for what in ("workers", "breakers", "resources", "nodes"):
             if getattr(mine, what) != getattr(theirs, what):
-                self._sim.history.violate("W2", f"{node.id} has other {what} in mind than are stored")
+                self._sim.history.violate(
+                    "W2", f"the {what} in the snapshot cache of {node.id} are not those that are stored"
+                )
         if _without_bytes(mine.running.values()) != _without_bytes(theirs.running.values()):
-            self._sim.history.violate("W2", f"{node.id} has other claims in mind than are stored")
+            self._sim.history.violate(
+                "W2", f"the claims in the snapshot cache of {node.id} are not those that are stored"
+            )
         for name in theirs.workers:
             if mine.record(name) != theirs.record(name):
-                self._sim.history.violate("W2", f"{node.id} has another record of {name} in mind than is stored")
+                self._sim.history.violate(
+                    "W2", f"the record of {name} in the snapshot cache of {node.id} is not the stored one"
+                )
         for name in names:
             if _without_bytes(mine.lane(name)) != _without_bytes(theirs.lane(name)):
-                self._sim.history.violate("W2", f"{node.id} has another lane of {name} in mind than is stored")
+                self._sim.history.violate(
+                    "W2", f"the lane of {name} in the snapshot cache of {node.id} is not the stored one"
+                )
 
 
 def _may_go(reasons: set[str]) -> bool:

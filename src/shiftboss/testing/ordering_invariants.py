@@ -30,17 +30,21 @@ def slots(history: History, commit: Commit) -> Iterator[Violation]:
     oracle = Oracle(history, commit.at, waiting=list(starting))
     low = sum(1 for run in claims if (oracle.lent(run) if run.id in starting else run.priority) < Priority.HIGH)
     if len(claims) > node.slots:
-        yield Violation("P3", commit.at, f"{node.id} runs {len(claims)} of {node.slots}")
+        yield Violation("P3", commit.at, f"{node.id} has {len(claims)} running attempts in {node.slots} slots")
     for run, _, _ in commit.starts:
         if not oracle.can_run(node, run):
-            yield Violation("M7", commit.at, f"{node.id} started run {run.id} of {run.worker}, which it may not run")
+            yield Violation("M7", commit.at, f"{node.id} started run {run.id} of {run.worker}, which it must not run")
         is_low = oracle.lent(run) < Priority.HIGH
         if is_low and low > node.slots - node.slots // KEPT_OF:
-            yield Violation("P3", commit.at, f"{node.id} gave a kept slot to run {run.id}, {run.priority.label}")
+            yield Violation(
+                "P3",
+                commit.at,
+                f"{node.id} gave a slot that is kept for high priorities to run {run.id} ({run.priority.label})",
+            )
 
 
 def isolation(history: History, commit: Commit) -> Iterator[Violation]:
-    """C8: a run that was there when nodes went down starts alone, and stays alone until it has finished an attempt."""
+    """C8: an isolated run starts alone, and stays alone until it has finished an attempt."""
     node = history.nodes.get(commit.by)
     if node is None:
         return
@@ -54,14 +58,14 @@ def isolation(history: History, commit: Commit) -> Iterator[Violation]:
         if oracle.stands_apart(node, before):
             history.marks["isolated:broken"] += 1
             yield Violation(
-                "C8", commit.at, f"run {run.id} of {run.worker} started on {node.id}, which is another's alone"
+                "C8", commit.at, f"run {run.id} of {run.worker} started on {node.id}, where one of them must run alone"
             )
         if run.rescues > 1:
             history.marks["isolated:started"] += 1
 
 
 def priorities(history: History, commit: Commit) -> Iterator[Violation]:
-    """P2: no run that starts is outranked by one that could have had its slot; with partitions: by one of its own."""
+    """P2: no run starts before one of higher rank that could have its slot; with partitions: of the same partition."""
     node = history.nodes.get(commit.by)
     if not commit.starts or node is None or commit.skips:
         return
@@ -83,7 +87,9 @@ def priorities(history: History, commit: Commit) -> Iterator[Violation]:
             if history.has_partitions and not _in_one_partition(history, run, other):
                 continue  # a node that held only this run's partition had not looked at the other's, or could not
             if before.lent(run) == run.priority and not before.is_reserved_against(other):
-                yield Violation("P2", commit.at, f"run {run.id} took the slot of run {other.id}, which outranks it")
+                yield Violation(
+                    "P2", commit.at, f"run {run.id} took a slot before run {other.id}, which has a higher rank"
+                )
 
 
 def _same_executor(history: History, run: Run, other: Run) -> bool:
@@ -114,7 +120,7 @@ def reservations(history: History, commit: Commit) -> Iterator[Violation]:
                     continue  # a run that a reservation holds does not itself reserve
                 if walk.rank(run, walk.lent(run)) < walk.rank(waiting):
                     continue  # by a lent priority only: the engine lends from the heads of lanes, the oracle from all
-                yield Violation("B4", commit.at, f"run {run.id} started before run {waiting.id}, which had reserved")
+                yield Violation("B4", commit.at, f"run {run.id} started although run {waiting.id} has a reservation")
             walk.start(run)
 
 

@@ -27,7 +27,9 @@ def occurrences(history: History, commit: Commit) -> Iterator[Violation]:
         covered = history.covered.get(run.worker)
         if covered is not None and run.occurs_at <= covered and not history.wall_steps:
             yield Violation(
-                "O1", commit.at, f"run {run.id} of {run.worker} repeats {run.occurs_at}: covered to {covered}"
+                "O1",
+                commit.at,
+                f"run {run.id} of {run.worker} repeats {run.occurs_at}: runs have covered the times to {covered}",
             )
         if run.occurs_at in history.fired[run.worker]:
             yield Violation("O1", commit.at, f"run {run.id} of {run.worker} repeats {run.occurs_at}")
@@ -45,9 +47,9 @@ def occurrences(history: History, commit: Commit) -> Iterator[Violation]:
         unstarted = [run for run in waiting if not run.has_started]
         limit = state.definition.concurrency
         if len(unstarted) > 1:
-            yield Violation("M3", commit.at, f"{name} has {len(unstarted)} occurrences that have not started")
+            yield Violation("M3", commit.at, f"{name} has {len(unstarted)} scheduled runs that have not started")
         if not unstarted and (limit is None or len(waiting) < limit) and not _has_ended(history, commit, name):
-            yield Violation("M3", commit.at, f"{name} has {len(waiting)} unfinished occurrences and no successor")
+            yield Violation("M3", commit.at, f"{name} has {len(waiting)} unfinished scheduled runs and no next one")
         yield from _gap(history, commit, name, unstarted)
 
 
@@ -101,7 +103,11 @@ def _gap(history: History, commit: Commit, name: str, unstarted: list[Run]) -> I
         )
         is_exempt = cancelled or name in commit.set_aside  # like one before it that was cancelled, for example
         if run.occurs_at != covered + rule.step and not is_exempt and run in commit.created:
-            yield Violation("M4", commit.at, f"{name} waits for {run.occurs_at}, after {covered} comes another instant")
+            yield Violation(
+                "M4",
+                commit.at,
+                f"{name} waits for {run.occurs_at}, which is not the next scheduled time after {covered}",
+            )
 
 
 def iterations(history: History, commit: Commit) -> Iterator[Violation]:
@@ -112,11 +118,13 @@ def iterations(history: History, commit: Commit) -> Iterator[Violation]:
             continue
         unfinished = [run for run in history.unfinished[name].values() if run.origin is Origin.ITERATION]
         if len(unfinished) != 1:
-            yield Violation("M5", commit.at, f"{name} has {len(unfinished)} unfinished iterations")
+            yield Violation("M5", commit.at, f"{name} has {len(unfinished)} unfinished iterations instead of one")
         for end in commit.ends:
             created = [run for run in commit.created if run.worker == name and run.origin is Origin.ITERATION]
             if end.run.worker == name and created and created[0].due_at < end.claim.at + SPACING:
-                yield Violation("M5", commit.at, f"{name} iterates again within 10 ms of its start")
+                yield Violation(
+                    "M5", commit.at, f"an iteration of {name} is due within 10 ms of the start of the one before"
+                )
 
 
 def fan_outs(history: History, commit: Commit) -> Iterator[Violation]:
@@ -127,7 +135,7 @@ def fan_outs(history: History, commit: Commit) -> Iterator[Violation]:
     for by, count in Counter(run.by for run in fresh if run.by in history.fan_outs).items():
         owed, history.fan_outs[by] = history.fan_outs[by], 0
         if count != owed:
-            yield Violation("O6", commit.at, f"{count} runs of {by} were stored by one commit, and not {owed}")
+            yield Violation("O6", commit.at, f"one commit stored {count} runs of {by} instead of {owed}")
 
 
 def afters(history: History, commit: Commit) -> Iterator[Violation]:
@@ -143,12 +151,12 @@ def afters(history: History, commit: Commit) -> Iterator[Violation]:
             ]
             made += [r for r in commit.finished if r.worker == name and r.cause is Cause.DISABLED]
             if not made:
-                yield Violation("M6", commit.at, f"the success of run {run.id} of {run.worker} left no run of {name}")
+                yield Violation("M6", commit.at, f"the success of run {run.id} of {run.worker} made no run of {name}")
     for name in {run.worker for run in commit.created if run.origin is Origin.AFTER}:
         unfinished = (run for run in history.unfinished[name].values() if run.id not in history.sealed)
         waiting = [run for run in unfinished if run.origin is Origin.AFTER and not run.has_started]
         if len(waiting) > 2:
-            yield Violation("M6", commit.at, f"{len(waiting)} runs of {name} wait to start after another")
+            yield Violation("M6", commit.at, f"{len(waiting)} runs of {name} by `after` are pending, more than two")
 
 
 def _touched(commit: Commit) -> set[str]:

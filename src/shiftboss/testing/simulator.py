@@ -168,7 +168,7 @@ class Simulator:
         self._watch_for(node)
 
     def pause(self, node: SimNode, seconds: float) -> None:
-        """The process stands still, with its functions, and goes on after *seconds*."""
+        """The process and its functions stop, and go on after *seconds*."""
         if node.state is State.UP:
             node.state = State.PAUSED
             node.must_renew = True
@@ -204,10 +204,10 @@ class Simulator:
         """The node cannot reach the store for *seconds*.  Not together with `leaps`."""
         node.session.is_cut = True
         self._watch_for(node)
-        self.after(seconds, partial(self._mend, node))
+        self.after(seconds, partial(self._reconnect, node))
 
     def ended(self, node: SimNode, *, process: bool) -> None:
-        """A node has left; *process*: whether its process has ended as well."""
+        """A node has left; *process*: whether its process has ended too."""
         node.gone()
         if process:
             self._let_go(node)
@@ -227,7 +227,7 @@ class Simulator:
             self.after(0.0, then, node=node)
         node.wake()
 
-    def _mend(self, node: SimNode) -> None:
+    def _reconnect(self, node: SimNode) -> None:
         node.session.is_cut = False
 
     def _let_go(self, node: SimNode) -> None:
@@ -348,7 +348,7 @@ class Simulator:
         return Backup(self.store.keep(), self.history.kept())
 
     def put_back(self, backup: Backup) -> None:
-        """Put the store back to the backup, under the nodes that live; if none lives, nobody knows what was lost."""
+        """Put the store back to the backup, while nodes live; if none lives, nobody knows what was lost."""
         assert isinstance(self.store, MemoryStore)  # noqa: S101  # it has no other
         living = [node for node in self.nodes if node.state is not State.GONE]
         seen = Counted(self.store.tables.number, self.store.tables.number, self.store.tables.next_run - 1)
@@ -373,7 +373,7 @@ class Simulator:
         return WatchedSession(self.store.session(), partial(self._committed, by), self._rejected)
 
     def _rejected(self, error: StoreRejected) -> None:
-        """A store rejects only what a rule should never have asked for: it is an error of ours."""
+        """A store rejects only what a rule should never have asked for: a bug in shiftboss."""
         self.history.violate("W2", f"the store rejected a write: {error}")
 
     def _committed(self, by: str, number: int, changes: Sequence[Change]) -> None:
