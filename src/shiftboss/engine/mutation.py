@@ -130,25 +130,20 @@ def deliver(replies: Iterable[Reply]) -> None:
     for reply in replies:
         loop = reply[0].loop
         if loop is None:
-            _settle_one(reply)
+            _settle([reply])
         else:
             by_loop.setdefault(loop, []).append(reply)
     for loop, batch in by_loop.items():
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(_settle_all, batch)
+            loop.call_soon_threadsafe(_settle, batch)
 
 
-def _settle_all(batch: list[Reply]) -> None:
-    for reply in batch:
-        _settle_one(reply)
-
-
-def _settle_one(reply: Reply) -> None:
-    answer, value, error = reply
-    if error is None:
-        answer.resolve(value)
-    else:
-        answer.reject(error)
+def _settle(replies: Iterable[Reply]) -> None:
+    for answer, value, error in replies:
+        if error is None:
+            answer.resolve(value)
+        else:
+            answer.reject(error)
 
 
 # ── every kind of mutation ───────────────────────────────────────────────────────────────────────────────────────────
