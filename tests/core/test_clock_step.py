@@ -159,7 +159,8 @@ class TestAnInstantOfTheCalendar:
         def flag(**fields):
             return trigger(world, NOON, ids=world.ids, request=Request("a", **fields))[1].by_calendar
 
-        assert [flag(), flag(delay_s=5.0), flag(at=at("11:00")), flag(at=at("13:00"))] == [False, False, False, True]
+        assert [flag(), flag(delay_s=5.0), flag(at=at("11:00")), flag(at=NOON)] == [False] * 4
+        assert [flag(at=after(1)), flag(at=at("13:00"))] == [True, True]
 
 
 class TestCron:

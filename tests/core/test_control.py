@@ -191,6 +191,14 @@ class TestCancel:
         ]
         assert world.running[1].cancel.by == "ada"
 
+    def test_one_that_is_cancelled_already_stays_as_it_is(self):
+        """T4: twice is as once, although it has ended."""
+        cancelled = a_run(status=Status.CANCELLED, id=1)
+        world = a_world(cancelled)
+
+        assert world.does(control.cancel, run_id=1, by="ada", reason="") == cancelled
+        assert world.events == []
+
     def test_a_finished_run_is_refused(self):
         """S"""
         world = a_world(a_run(status=Status.SUCCEEDED))

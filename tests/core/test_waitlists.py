@@ -204,6 +204,14 @@ def test_lanes_that_have_left_may_not_start(key):
     assert (before, after) == ((True, {0}, [key]), (False, set(), []))
 
 
+def test_whose_lane_is_filed_or_reserves_is_known():
+    lists = filed(("a", 1, PERMITS), ("b", 2, FREE))
+    lists.reserving.add("c")
+    lists.leave("b")
+
+    assert [lists.knows(lane) for lane in "abc"] == [True, False, True]
+
+
 def test_the_partitions_of_open_lists_are_those_of_lanes_that_are_there():
     lists = filed(("a", 1, FREE._replace(partition=7)), ("b", 2, FREE._replace(partition=8)))
     lists.leave("a")
