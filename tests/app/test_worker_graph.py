@@ -45,20 +45,20 @@ def test_a_graph_that_fits_is_whole(views):
     assert {node.name for node in whole.nodes if node.kind == "resource"} == {"database", "unused"}
 
 
-def test_of_more_workers_whole_components_are_shown_and_all_are_counted(views):
+def test_of_more_workers_whole_components_are_shown_then_a_part_of_one_and_all_are_counted(views):
     drawn = graph(views, limit=15)
 
     shown = workers(drawn)
     assert (drawn.complete, drawn.workers, drawn.alone, drawn.groups, len(shown)) == (False, 242, 200, 3, 15)
     assert [name for name in shown if name.startswith("chain-")] == [f"chain-{number}" for number in range(10)]
-    assert [name for name in shown if name.startswith("sharing-")] == []
+    assert [name for name in shown if name.startswith("sharing-")] == ["sharing-00", "sharing-01", "sharing-02"]
     assert [(each.first, each.workers, each.shown) for each in drawn.components] == [
         ("chain-0", 10, True),
         ("mail-0", 2, True),
         ("sharing-00", 30, False),
     ]
-    assert {edge.kind for edge in drawn.edges} == {"after", "breaker"}
-    assert all({edge.source, edge.target} <= {*shown, "mailer"} for edge in drawn.edges)
+    assert {edge.kind for edge in drawn.edges} == {"after", "breaker", "uses"}
+    assert all({edge.source, edge.target} <= {*shown, "mailer", "database"} for edge in drawn.edges)
 
 
 def test_where_no_component_fits_a_part_of_one_is_shown():

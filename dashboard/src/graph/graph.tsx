@@ -35,16 +35,16 @@ export function Graph() {
   if (asked.data === null) return <Loading />;
   if (asked.data.nodes.length === 0) return <Empty title="No workers are registered in this store" code={EXAMPLE} />;
   const name = route.value.query.get("around") ?? "";
-  const isBeyond = name !== "" && !asked.data.complete && !asked.data.nodes.some((node) => node.kind === "worker" && node.name === name);
+  if (asked.data.complete) return <Drawn graph={asked.data} />;
   return (
-    <>
-      {!asked.data.complete && <Choice graph={asked.data} />}
-      {isBeyond ? <Near key={name} name={name} /> : <Drawn graph={asked.data} />}
-    </>
+    <div class="graph">
+      <Choice graph={asked.data} />
+      {name === "" ? <Drawn graph={asked.data} /> : <Near key={name} name={name} />}
+    </div>
   );
 }
 
-/** A worker that the graph of all leaves out, with those that are nearest to it. */
+/** A worker with those that are nearest to it, where the graph of all leaves some out. */
 function Near({ name }: { name: string }) {
   const asked = useQuery(`graph around ${name}`, (signal) => get<GraphData>("graph", { worker: name }, signal));
   if (asked.error !== null && asked.data === null) return <Trouble error={asked.error} />;

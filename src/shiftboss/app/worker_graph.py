@@ -1,8 +1,8 @@
 """Which worker waits for which, which ones exclude each other, and what they share: all of them, or a bounded choice.
 
 Rules of this file
-- Up to `limit` workers are all shown.  Of more, the answer shows whole components, the worst first, as many as fit, and
-  counts the others; or one worker with those that are nearest to it.
+- Up to `limit` workers are all shown.  Of more, the answer shows whole components, the worst first, as many as fit,
+  then a part of one that does not, and counts the others; or one worker with those that are nearest to it.
 - Nothing in one component can hold a run of another (core/graph.py), so a component is what one looks at together.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain, islice
 from typing import NamedTuple
 
 from shiftboss.app.status_rows import Assessment
@@ -122,19 +123,20 @@ def selection(
     in_order = [name for _, _, name in places]
     if len(in_order) <= limit:
         return Selection(set(in_order))
-    components = list({id(each): each for name in in_order if (each := relations.members.get(name))}.values())
+    by_id: dict[int, tuple[str, tuple[str, ...]]] = {}  # a component's worst worker, and its members
+    for name in in_order:
+        members = relations.members.get(name)
+        if members is not None and id(members) not in by_id:
+            by_id[id(members)] = name, members
     names: set[str] = set()
-    for component in components:
+    for _, component in by_id.values():
         if len(names) + len(component) <= limit:
             names.update(component)
-    for name in in_order:
-        if len(names) == limit:
-            break
-        if name not in relations.members:
-            names.add(name)
-    if not names:  # every component is too large: a part of one is better than nothing
-        names.update(_nearest(definitions, relations, in_order[0], limit))
-    return Selection(names, components)
+    too_large = [worst for worst, component in by_id.values() if component[0] not in names]
+    parts = (name for worst in too_large for name in _nearest(definitions, relations, worst, limit))
+    alone = (name for name in in_order if name not in relations.members)
+    names.update(islice(chain(parts, alone), limit - len(names)))
+    return Selection(names, [component for _, component in by_id.values()])
 
 
 def _nearest(definitions: Mapping[str, Definition], relations: Relations, around: str, limit: int) -> Iterator[str]:
