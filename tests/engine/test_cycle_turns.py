@@ -639,6 +639,16 @@ def test_the_next_scheduled_run_that_is_due_already_starts_at_once():
     assert [(len(turn.starts), turn.again) for turn in turns] == [(1, True), (1, False), (0, False)]
 
 
+def test_the_next_scheduled_run_that_a_start_has_stored_starts_in_its_time():
+    """M3: while the one before it runs."""
+    world = World(Definition(name="tick", mode=Mode.SCHEDULED, schedule=Every(60), concurrency=2, start=Start.NOW))
+    (start,) = world.first.starts
+    assert (world.cycle.agenda.next_at, world.first.again) == (start.run.occurs_at + timedelta(seconds=60), False)
+    world.clock.advance(60)
+
+    assert [each.run.occurs_at - start.run.occurs_at for each in world.turn().starts] == [timedelta(seconds=60)]
+
+
 def test_behind_a_start_a_run_that_is_held_is_not_looked_at_again_at_once():
     """C1"""
     world = World(replace(MAIL, concurrency=1))

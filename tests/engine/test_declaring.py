@@ -91,6 +91,19 @@ def test_who_joins_later_with_other_code_declares_newer(fleet):
     assert declaring.owed(fleet.world, first) == NOTHING_OWED
 
 
+def test_who_declares_again_changes_nothing_while_another_declares_newer(fleet):
+    """M7: nor does it when it knows of newer code through the other node alone."""
+    first, declaring, *_ = fleet.joins("n1", JOB)
+    fleet.clock.advance(1)
+    second, *_ = fleet.joins("n2", replace(JOB, timeout_s=5.0))
+    fleet.apply(declaring.again(first))
+    assert fleet.current("job") == second.declares["job"]
+
+    fleet.dead.add("n2")
+    fleet.apply(declaring.again(first))
+    assert fleet.current("job") == first.declares["job"]
+
+
 def test_when_who_declared_newer_is_gone_the_others_declare_theirs_again(fleet):
     first, declaring, *_ = fleet.joins("n1", JOB, OTHER)
     fleet.clock.advance(1)
