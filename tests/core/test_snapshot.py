@@ -5,11 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from builders import NOON, a_breaker, a_node, a_record, a_run, a_snapshot, a_worker, after, unreadable
+from builders import (
+    NOON,
+    a_breaker,
+    a_node,
+    a_record,
+    a_run,
+    a_snapshot,
+    a_worker,
+    after,
+    an_occurrence,
+    unreadable,
+)
 
 from shiftboss.core.model import BreakerMode, Cause, ClockMark, DeadLetter, Status, Verdict
 from shiftboss.core.shift import Shift
-from shiftboss.core.snapshot import Change
+from shiftboss.core.snapshot import Change, Draft, merged
+from shiftboss.core.unreadable import SetAside
 from shiftboss.core.value import replace
 from shiftboss.errors import NotLoaded, UnknownWorker
 
@@ -218,3 +230,178 @@ class TestTheRest:
             world.lane("new")
         with pytest.raises(UnknownWorker, match="there is no worker named 'aa'; did you mean 'a'"):
             world.worker("aa")
+
+
+def aside(table: str, id: str, worker: str = "", *, leaves: bool = True) -> SetAside:
+    return SetAside(table, id, NOON, by="ada", worker=worker, leaves=leaves)
+
+
+class TestSettingAside:
+    """A5: the row is gone, and whoever it held is asked again."""
+
+    def test_a_run_neither_waits_nor_runs_any_more(self):
+        world = a_world(a_run(status=RUNNING), a_run(), a_run())
+
+        assert touched(world, set_aside=(aside("run", "1", "a"), aside("run", "2", "a"))) == (
+            {"a", "b"},
+            NOBODY,
+            NOBODY,
+            0,
+        )
+        assert (world.running, [run.id for run in world.lane("a")]) == ({}, [3])
+
+    def test_a_run_whose_lane_was_not_read(self):
+        world = a_world(a_run())
+        del world.lanes["a"]
+        world.apply(Change(set_aside=(aside("run", "1", "a"),)))
+
+        assert "a" not in world.lanes
+
+    def test_a_worker_is_gone_with_its_record_and_its_relations(self):
+        world = a_world(records={"b": a_record()})
+        world.apply(Change(set_aside=(aside("worker", "b", "b"),)))
+
+        assert (sorted(world.workers), sorted(world.lanes), world.records) == (["a", "c"], ["a", "c"], {})
+        assert world.relations.component("a") == ("a",)
+        assert world.dirty >= {"a", "b"}
+
+    def test_a_record_alone(self):
+        world = a_world(records={"a": a_record(), "c": a_record()})
+
+        assert touched(world, set_aside=(aside("record", "a", "a"),)) == ({"a", "b"}, NOBODY, NOBODY, 0)
+        assert (sorted(world.records), sorted(world.workers)) == (["c"], ["a", "b", "c"])
+
+    def test_a_node_concerns_everybody(self):
+        world = a_world(nodes=[a_node("n1"), a_node("n2")])
+
+        assert touched(world, set_aside=(aside("node", "n2"),)) == ({"a", "b", "c"}, NOBODY, NOBODY, 0)
+        assert list(world.nodes) == ["n1"]
+
+    def test_a_row_that_stays_in_its_table_stays_here(self):
+        world = a_world(records={"a": a_record()})
+
+        assert touched(world, set_aside=(aside("record", "a", "a", leaves=False),)) == (NOBODY, NOBODY, NOBODY, 0)
+        assert list(world.records) == ["a"]
+
+
+class TestDraft:
+    """A rule reads what it has drafted before what is stored."""
+
+    def test_what_was_set_aside_is_not_there_and_everything_else_is(self):
+        """A5"""
+        world = a_world(
+            a_run(status=RUNNING), a_run(status=RUNNING), unreadable(a_run(id=3), "run"), unreadable(a_run(id=4), "run")
+        )
+        world.records["a"] = a_record(streak=1)
+        world.records["b"] = a_record(streak=2)
+        draft = Draft(world, NOON)
+        drafts = []
+        for row in (("run", "1"), ("run", "3"), ("record", "a")):
+            draft.set_aside(aside(*row, "a"))
+            runs = [run.id for run in draft.running_of("a")], [run.id for run in draft.sealed_of("a")]
+            drafts.append((*runs, draft.record("a").streak, draft.record("b").streak))
+
+        assert drafts == [([2], [3, 4], 1, 2), ([2], [4], 1, 2), ([2], [4], 0, 2)]
+
+    def test_running_and_standing_runs_are_those_of_the_draft(self):
+        """C1, M3"""
+        world = a_world(
+            a_run(status=RUNNING), a_run(status=RUNNING), an_occurrence(id=3), an_occurrence(id=4), a_run("c", RUNNING)
+        )
+        draft = Draft(world, NOON)
+        started = an_occurrence(status=RUNNING, id=3)
+        for run in (
+            a_run(status=Status.DEAD, id=1),
+            started,
+            an_occurrence(id=7),
+            an_occurrence("b", id=8),
+            a_run("b", RUNNING, id=9),
+            a_run(id=10),
+        ):
+            draft.put(run)
+
+        assert [run.id for run in draft.running_of("a")] == [2, 3]
+        assert [run.id for run in draft.standing_of("a")] == [4, 7]
+
+    def test_what_was_drafted_is_read_back_and_is_the_change(self):
+        world = a_world(records={"a": a_record()}, breakers=[a_breaker("x")])
+        draft = Draft(world, NOON, iter([7]))
+        state, record, breaker = a_worker("a", priority="low"), a_record(streak=1), a_breaker("x", failures=3)
+        before = draft.worker("a"), draft.record("a"), draft.breaker("x"), draft.breaker("y")
+        draft.put_worker(state)
+        draft.put_record("a", record)
+        draft.put_breaker(breaker)
+
+        assert before == (world.workers["a"], a_record(), a_breaker("x"), None)
+        assert (draft.worker("a"), draft.record("a"), draft.breaker("x")) == (state, record, breaker)
+        assert draft.change() == Change(workers=(state,), records=(("a", record),), breakers=(breaker,))
+        assert draft.new_id() == 7
+
+    def test_what_cannot_be_read_is_not_written(self):
+        """W8"""
+        draft = Draft(a_world(), NOON)
+        letter = DeadLetter(run=5, worker="a", cause=Cause.ERROR, error_type="E", entered_at=NOON, has_payload=True)
+        draft.put(unreadable(a_run(id=1), "run"))
+        draft.put_worker(unreadable(a_worker(), "worker"))
+        draft.put_record("a", unreadable(a_record(), "record"))
+        draft.put_breaker(unreadable(a_breaker("x"), "breaker"))
+        draft.put_letter(unreadable(letter, "letter"))
+
+        assert draft.change() == Change()
+
+    def test_a_rule_that_makes_no_runs_has_no_ids(self):
+        with pytest.raises(NotLoaded, match="this rule makes no runs, yet it asked for an id"):
+            Draft(a_world(), NOON).new_id()
+
+
+class TestMerging:
+    """One commit for many changes: of each thing the last state, of events all."""
+
+    def test_the_last_state_of_each_thing_counts(self):
+        first, second, other = a_run(id=1), a_run(id=1, due_at=after(5)), a_run(id=2)
+        one = Change(
+            runs=(first,),
+            workers=(a_worker("a"), a_worker("b")),
+            records=(("a", a_record()), ("b", a_record())),
+            breakers=(a_breaker("x"),),
+            resources=(("db", 1),),
+            nodes=(a_node("n1"), a_node("n2")),
+            set_aside=(aside("run", "7"),),
+            events=("one",),
+            clock=MARK,
+        )
+        slots = a_node("n1", slots=3)
+        two = Change(
+            runs=(second, other),
+            forgotten=("b",),
+            records=(("a", a_record(streak=1)),),
+            breakers=(a_breaker("x", failures=1),),
+            resources=(("db", 2),),
+            nodes=(slots,),
+            gone_nodes=("n2",),
+            set_aside=(aside("run", "8"),),
+            events=("two",),
+        )
+
+        assert merged([one, Change(), two]) == Change(
+            runs=(second, other),
+            workers=(a_worker("a"),),
+            forgotten=("b",),
+            records=(("a", a_record(streak=1)),),
+            breakers=(a_breaker("x", failures=1),),
+            resources=(("db", 2),),
+            nodes=(slots,),
+            gone_nodes=("n2",),
+            set_aside=(aside("run", "7"), aside("run", "8")),
+            events=("one", "two"),
+            clock=MARK,
+        )
+
+    def test_who_was_forgotten_and_is_declared_again_is_there(self):
+        """M7"""
+        state = a_worker("a")
+
+        assert merged([Change(forgotten=("a",)), Change(workers=(state,))]) == Change(workers=(state,))
+
+    def test_of_no_change_there_is_none(self):
+        assert merged([]) == Change()
