@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 from builders import FAILED, a_node, a_record, a_run, a_snapshot, a_worker, after, an_occurrence, at, gates, starts
 
-from shiftboss.core.decide import lanes_needed
+from shiftboss.core import subject
+from shiftboss.core.decide import decide, lanes_needed
 from shiftboss.core.holds import IsReserved, NoSlot
 from shiftboss.core.model import NodeMode, Status
-from shiftboss.core.waitlists import SLOT
+from shiftboss.core.rank import rank
+from shiftboss.core.room import SlotClass, room_of
+from shiftboss.core.waitlists import SLOT, Key, Waitlists
 from shiftboss.core.worker import OnFailure, Upstream
 from shiftboss.errors import NotLoaded
 
@@ -195,6 +198,27 @@ class TestReservation:
 
         assert (starts(decision), gates(decision, 2)) == ([1], ["uses"])
         assert decision.look_at == {"a": after(30)}
+
+    def test_a_lane_that_comes_up_late_is_not_held_by_reservations_of_lower_rank(self):
+        """P2: its list is opened in the walk, when another lane reserves no more."""
+        workers = [
+            a_worker("blocker"),
+            a_worker("reserves", blocks=("blocker", "late")),
+            a_worker("stops", uses={"db": 1}),
+            a_worker("late", uses={"db": 1}),
+        ]
+        late = a_run("late", due_at=at("11:59"))
+        runs = [a_run("blocker", RUNNING), a_run("reserves"), a_run("stops", due_at=after(30)), late]
+        world = a_snapshot(*runs, workers=workers, resources={"db": 2})
+        lists, me = Waitlists(), world.nodes["n1"]
+        lists.reserving.add("stops")
+        key = Key(0, subject.permits("db", 1), SlotClass.of(workers[3].definition.executor, late.priority))
+        lists.file("late", rank(late, late.priority), key)
+        lanes = ["reserves", "stops"]
+
+        decision = decide(world, after(60), node=me, room=room_of(world, me), lanes=lanes, live={"n1"}, waitlists=lists)
+
+        assert (lists.reserving, starts(decision), list(decision.holds)) == ({"reserves"}, [3, 4], [2])
 
     def test_who_is_held_by_something_else_as_well_does_not_reserve(self):
         workers = [a_worker("a"), a_worker("b", blocks=("a",), depends_on=["u"]), a_worker("u")]
