@@ -28,7 +28,7 @@ from shiftboss.stores.postgres.epoch import KNOW_SERVER, OPEN, Opened, jump, los
 from shiftboss.stores.postgres.prune import PRUNINGS
 from shiftboss.stores.postgres.reads import Ahead, Asked, SeenPartitions, ViewReads, narrowed
 from shiftboss.stores.postgres.wire import Statement
-from shiftboss.stores.postgres.writes import INSERT_SEALS, PostgresTransaction
+from shiftboss.stores.postgres.writes import WRITINGS, PostgresTransaction
 from shiftboss.stores.sql.prune import prune
 from shiftboss.stores.sql.writes import seal_row
 
@@ -238,7 +238,7 @@ class PostgresSession:
         db = self._db
         try:
             db.begin()
-            INSERT_SEALS.run(db, [seal_row(seal)])
+            WRITINGS.insert_seals.run(db, [seal_row(seal)])
             db.commit()
         except BaseException:
             db.rollback()

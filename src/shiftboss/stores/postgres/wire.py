@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, cast
 from psycopg import pq
 
 from shiftboss.errors import StoreRejected
+from shiftboss.stores.sql.inserts import Insert, Kind
 
 BINARY = 1
 ANSWERS = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK, pq.ExecStatus.PIPELINE_ABORTED)
@@ -147,6 +148,14 @@ class Rows:
         columns: Values = tuple(zip(*rows, strict=True))
         db.do(self._statement, (*columns, len(rows)) if self._all_of else columns)
         return len(rows)
+
+
+KINDS = {Kind.NUMBER: NUMBERS, Kind.TEXT: TEXTS, Kind.KEY: KEYS, Kind.BYTES: BLOBS}
+
+
+def inserted(insert: Insert) -> Rows:
+    parameters = ", ".join(f"${number}" for number in range(1, len(insert.columns) + 1))
+    return Rows(insert.sql(f"unnest({parameters})"), *(KINDS[kind] for kind in insert.columns.values()))
 
 
 class ResultSet:

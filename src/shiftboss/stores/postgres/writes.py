@@ -26,7 +26,7 @@ from shiftboss.ports.store import Past
 from shiftboss.stores.postgres import unreadable
 from shiftboss.stores.postgres.epoch import CONTINUE
 from shiftboss.stores.postgres.reads import Ahead, Reads, SeenPartitions, narrowed
-from shiftboss.stores.postgres.wire import BLOBS, KEYS, NUMBER, NUMBERS, TEXT, TEXTS, Rows, Statement
+from shiftboss.stores.postgres.wire import NUMBER, NUMBERS, TEXT, TEXTS, Rows, Statement, inserted
 from shiftboss.stores.sql import codec, shapes
 from shiftboss.stores.sql.salvage import Sealed
 from shiftboss.stores.sql.sealing import NULLABLE
@@ -44,24 +44,6 @@ log = get_logger("shiftboss.store")
 
 MAX_TAKEN_BYTES = 16 * 1024 * 1024  # of arrivals' payloads at once: they travel within the deadline of a call
 
-INSERT_RUNS = Rows(
-    """INSERT INTO run
-  (id, number, worker, queue, due_at, timed, occurs_at, origin, key, give_up_at, replay_of, caused_by, data)
-SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)""",
-    NUMBERS,
-    NUMBERS,
-    TEXTS,
-    NUMBERS,
-    NUMBERS,
-    NUMBERS,
-    NUMBERS,
-    NUMBERS,
-    KEYS,
-    NUMBERS,
-    NUMBERS,
-    NUMBERS,
-    TEXTS,
-)
 UPDATE_RUNS = Rows(
     """WITH changed AS (
   UPDATE run SET number = moved.number, queue = moved.queue, due_at = moved.due_at, timed = moved.timed,
@@ -80,26 +62,12 @@ SELECT must_be_all(count(*), $9, 'changed') FROM changed""",
     TEXTS,
     all_of=True,
 )
-INSERT_FINISHED = Rows(
-    """INSERT INTO history (id, worker, status, finished_at, error_type, key, fired_at, data, result)
-SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)""",
-    NUMBERS,
-    TEXTS,
-    NUMBERS,
-    NUMBERS,
-    TEXTS,
-    KEYS,
-    NUMBERS,
-    TEXTS,
-    BLOBS,
-)
 DELETE_FINISHED = Rows(
     """WITH gone AS (DELETE FROM run WHERE id = ANY ($1) RETURNING 1)
 SELECT must_be_all(count(*), $2, 'ended') FROM gone""",
     NUMBERS,
     all_of=True,
 )
-INSERT_PAYLOADS = Rows("INSERT INTO payload (run, bytes) SELECT * FROM unnest($1, $2)", NUMBERS, BLOBS)
 MUST_NOT_HAVE_FIRED = Rows(
     """SELECT must_not_have_fired((
   SELECT worker FROM unnest($1, $2) AS occurrence(worker, at)
@@ -109,13 +77,6 @@ MUST_NOT_HAVE_FIRED = Rows(
     NUMBERS,
 )
 
-PUT_WORKERS = Rows(
-    """INSERT INTO worker (name, number, state) SELECT * FROM unnest($1, $2, $3)
-ON CONFLICT (name) DO UPDATE SET number = excluded.number, state = excluded.state""",
-    TEXTS,
-    NUMBERS,
-    TEXTS,
-)
 FORGET_WORKERS = Rows(
     """UPDATE worker SET number = gone.number, state = NULL, record = NULL
 FROM unnest($1, $2) AS gone(name, number) WHERE worker.name = gone.name AND worker.state IS NOT NULL""",
@@ -130,28 +91,9 @@ WHERE worker.name = touched.name AND worker.state IS NOT NULL""",
     NUMBERS,
     TEXTS,
 )
-PUT_BREAKERS = Rows(
-    """INSERT INTO breaker (name, number, data) SELECT * FROM unnest($1, $2, $3)
-ON CONFLICT (name) DO UPDATE SET number = excluded.number, data = excluded.data""",
-    TEXTS,
-    NUMBERS,
-    TEXTS,
-)
-PUT_RESOURCES = Rows(
-    """INSERT INTO resource (name, size) SELECT * FROM unnest($1, $2)
-ON CONFLICT (name) DO UPDATE SET size = excluded.size""",
-    TEXTS,
-    NUMBERS,
-)
 PUT_SIZE_DECLARATIONS = Rows(
     """UPDATE resource SET declarations = put.declarations
 FROM unnest($1, $2) AS put (name, declarations) WHERE resource.name = put.name""",
-    TEXTS,
-    TEXTS,
-)
-PUT_NODES = Rows(
-    """INSERT INTO node (id, data) SELECT * FROM unnest($1, $2)
-ON CONFLICT (id) DO UPDATE SET data = excluded.data""",
     TEXTS,
     TEXTS,
 )
@@ -179,18 +121,7 @@ ON CONFLICT (run) DO UPDATE SET state = excluded.state, closed_at = excluded.clo
     NUMBERS,
     TEXTS,
 )
-INSERT_AUDIT = Rows("INSERT INTO audit (id, at, data) SELECT * FROM unnest($1, $2, $3)", NUMBERS, NUMBERS, TEXTS)
-INSERT_SEALS = Rows(
-    "INSERT INTO audit_seal (id, data) SELECT * FROM unnest($1, $2) ON CONFLICT DO NOTHING", NUMBERS, TEXTS
-)
 NUMBER_EVENTS_AFTER = Statement("UPDATE meta SET next_event = greatest(next_event, $1 + 1) WHERE id = 1", NUMBER)
-INSERT_LINES = Rows(
-    """INSERT INTO log (run, fence, number, data) SELECT * FROM unnest($1, $2, $3, $4) ON CONFLICT DO NOTHING""",
-    NUMBERS,
-    NUMBERS,
-    NUMBERS,
-    TEXTS,
-)
 # Of each attempt the last MAX_LINES are kept.
 TRIM_LINES = Rows(
     """DELETE FROM log USING unnest($1, $2, $3) AS old(run, fence, number)
@@ -348,24 +279,15 @@ FROM waiting WHERE id = run_id
 TOUCH_ALL = Statement("UPDATE worker SET number = $1 WHERE state IS NOT NULL", NUMBER)
 MARK_CLOCK = Statement("UPDATE meta SET clock = $1 WHERE id = 1", TEXT)
 
-WRITINGS = Writings(
-    insert_runs=INSERT_RUNS,
+WRITINGS = Writings.of(
+    inserted,
     update_runs=UPDATE_RUNS,
-    insert_finished=INSERT_FINISHED,
     delete_finished=DELETE_FINISHED,
-    insert_payloads=INSERT_PAYLOADS,
-    put_workers=PUT_WORKERS,
     forget_workers=FORGET_WORKERS,
     touch_workers=TOUCH_WORKERS,
-    put_breakers=PUT_BREAKERS,
-    put_resources=PUT_RESOURCES,
     put_size_declarations=PUT_SIZE_DECLARATIONS,
-    put_nodes=PUT_NODES,
     delete_nodes=DELETE_NODES,
     put_letters=PUT_LETTERS,
-    insert_lines=INSERT_LINES,
-    insert_audit=INSERT_AUDIT,
-    insert_seals=INSERT_SEALS,
     trim_lines=TRIM_LINES,
 )
 

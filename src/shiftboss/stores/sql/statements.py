@@ -8,12 +8,14 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from shiftboss.core.retention import Prunable
+from shiftboss.stores.sql import inserts
 from shiftboss.stores.sql.codec import Text
+from shiftboss.stores.sql.inserts import Insert
 
 S = TypeVar("S")  # a statement, as the database's driver takes it
 C = TypeVar("C")  # a connection
@@ -127,6 +129,42 @@ class Writings(Generic[C]):
     trim_lines: BatchStatement[C]
     insert_audit: BatchStatement[C]
     insert_seals: BatchStatement[C]  # a seal that exists already stays
+
+    @classmethod
+    def of(
+        cls,
+        inserted: Callable[[Insert], BatchStatement[C]],
+        *,
+        update_runs: BatchStatement[C],
+        delete_finished: BatchStatement[C],
+        forget_workers: BatchStatement[C],
+        touch_workers: BatchStatement[C],
+        put_size_declarations: BatchStatement[C],
+        delete_nodes: BatchStatement[C],
+        put_letters: BatchStatement[C],
+        trim_lines: BatchStatement[C],
+    ) -> Writings[C]:
+        """The database's own statements, and the inserts, which *inserted* makes for it."""
+        return cls(
+            insert_runs=inserted(inserts.RUNS),
+            update_runs=update_runs,
+            insert_finished=inserted(inserts.FINISHED),
+            delete_finished=delete_finished,
+            insert_payloads=inserted(inserts.PAYLOADS),
+            put_workers=inserted(inserts.WORKERS),
+            forget_workers=forget_workers,
+            touch_workers=touch_workers,
+            put_breakers=inserted(inserts.BREAKERS),
+            put_resources=inserted(inserts.RESOURCES),
+            put_size_declarations=put_size_declarations,
+            put_nodes=inserted(inserts.NODES),
+            delete_nodes=delete_nodes,
+            put_letters=put_letters,
+            insert_lines=inserted(inserts.LINES),
+            trim_lines=trim_lines,
+            insert_audit=inserted(inserts.AUDIT),
+            insert_seals=inserted(inserts.SEALS),
+        )
 
 
 @dataclass(frozen=True)

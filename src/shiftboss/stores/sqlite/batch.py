@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from shiftboss.stores.sql.codec import json_of
 
 if TYPE_CHECKING:
+    from shiftboss.stores.sql.inserts import Insert
     from shiftboss.stores.sql.statements import Values
     from shiftboss.stores.sqlite.connection import Database, Scalar
 
@@ -55,6 +56,10 @@ class ValuesStatement:
             missing = size * columns - len(part)
             changed += db.change(self._texts[size], part + [None] * missing if missing else part)
         return changed
+
+
+def inserted(insert: Insert) -> ValuesStatement:
+    return ValuesStatement(insert.sql("$rows WHERE column1 IS NOT NULL"), columns=len(insert.columns))
 
 
 class Ids:

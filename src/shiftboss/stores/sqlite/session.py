@@ -25,7 +25,7 @@ from shiftboss.stores.sqlite.lives import StorePlace
 from shiftboss.stores.sqlite.notifier import Listener
 from shiftboss.stores.sqlite.prune import PRUNINGS
 from shiftboss.stores.sqlite.reads import Reads
-from shiftboss.stores.sqlite.writes import INSERT_SEALS, Meta, SqliteTransaction
+from shiftboss.stores.sqlite.writes import WRITINGS, Meta, SqliteTransaction
 
 if TYPE_CHECKING:
     from shiftboss.clock import Clock
@@ -197,7 +197,7 @@ class SqliteSession:
             seal = sealed(reader)
         if seal is not None:
             with self._gate:
-                self._alone(lambda db: INSERT_SEALS.run(db, [seal_row(seal)]))
+                self._alone(lambda db: WRITINGS.insert_seals.run(db, [seal_row(seal)]))
         return seal
 
     def _alone(self, write: Callable[[Database], object]) -> None:

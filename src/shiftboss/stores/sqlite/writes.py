@@ -21,46 +21,26 @@ from shiftboss.stores.sql.statements import Writings
 from shiftboss.stores.sql.unreadable import unreadable, unreadable_of
 from shiftboss.stores.sql.writes import Writes
 from shiftboss.stores.sqlite import unreadable as sqlite_unreadable
-from shiftboss.stores.sqlite.batch import Ids, Single, ValuesStatement
+from shiftboss.stores.sqlite.batch import Ids, Single, ValuesStatement, inserted
 from shiftboss.stores.sqlite.reads import Reads
 
 if TYPE_CHECKING:
     from shiftboss.clock import Clock
     from shiftboss.stores.sqlite.connection import Database
 
-INSERT_RUNS = ValuesStatement(
-    """INSERT INTO run
-  (id, number, worker, queue, due_at, timed, occurs_at, origin, key, give_up_at, replay_of, caused_by, data)
-SELECT * FROM $rows WHERE column1 IS NOT NULL""",
-    columns=13,
-)
 UPDATE_RUNS = ValuesStatement(
     """UPDATE run SET number = column2, queue = column3, due_at = column4, timed = column5, occurs_at = column6,
   give_up_at = column7, data = column8
 FROM $rows WHERE id = column1 AND column1 IS NOT NULL""",
     columns=8,
 )
-INSERT_FINISHED = ValuesStatement(
-    """INSERT INTO history (id, worker, status, finished_at, error_type, key, fired_at, data, result)
-SELECT * FROM $rows WHERE column1 IS NOT NULL""",
-    columns=9,
-)
 DELETE_FINISHED = Ids("DELETE FROM run WHERE id IN (SELECT value FROM json_each(?))")
-INSERT_PAYLOADS = ValuesStatement(
-    "INSERT INTO payload (run, bytes) SELECT * FROM $rows WHERE column1 IS NOT NULL",
-    columns=2,
-)
 FIRED_BEFORE = """
 SELECT '[' || group_concat(json_quote(pairs.value ->> 0)) || ']' FROM json_each(?) AS pairs
 WHERE EXISTS (SELECT 1 FROM history INDEXED BY history_fired
               WHERE worker = pairs.value ->> 0 AND fired_at = pairs.value ->> 1)
 """
 
-PUT_WORKERS = ValuesStatement(
-    """INSERT INTO worker (name, number, state) SELECT * FROM $rows WHERE column1 IS NOT NULL
-ON CONFLICT (name) DO UPDATE SET number = excluded.number, state = excluded.state""",
-    columns=3,
-)
 FORGET_WORKERS = ValuesStatement(
     """UPDATE worker SET number = column2, state = NULL, record = NULL
 FROM $rows WHERE name = column1 AND column1 IS NOT NULL AND state IS NOT NULL""",
@@ -71,23 +51,8 @@ TOUCH_WORKERS = ValuesStatement(
 FROM $rows WHERE name = column1 AND column1 IS NOT NULL AND state IS NOT NULL""",
     columns=3,
 )
-PUT_BREAKERS = ValuesStatement(
-    """INSERT INTO breaker (name, number, data) SELECT * FROM $rows WHERE column1 IS NOT NULL
-ON CONFLICT (name) DO UPDATE SET number = excluded.number, data = excluded.data""",
-    columns=3,
-)
-PUT_RESOURCES = ValuesStatement(
-    """INSERT INTO resource (name, size) SELECT * FROM $rows WHERE column1 IS NOT NULL
-ON CONFLICT (name) DO UPDATE SET size = excluded.size""",
-    columns=2,
-)
 PUT_SIZE_DECLARATIONS = ValuesStatement(
     """UPDATE resource SET declarations = column2 FROM $rows WHERE name = column1 AND column1 IS NOT NULL""",
-    columns=2,
-)
-PUT_NODES = ValuesStatement(
-    """INSERT INTO node (id, data) SELECT * FROM $rows WHERE column1 IS NOT NULL
-ON CONFLICT (id) DO UPDATE SET data = excluded.data""",
     columns=2,
 )
 DELETE_NODES = Ids("DELETE FROM node WHERE id IN (SELECT value FROM json_each(?))")
@@ -105,19 +70,6 @@ ON CONFLICT (run) DO UPDATE SET state = excluded.state, closed_at = excluded.clo
 )
 INSERT_EVENTS = ValuesStatement(
     "INSERT INTO event (id, at, worker, data) SELECT * FROM $rows WHERE column1 IS NOT NULL",
-    columns=4,
-)
-INSERT_AUDIT = ValuesStatement(
-    "INSERT INTO audit (id, at, data) SELECT * FROM $rows WHERE column1 IS NOT NULL",
-    columns=3,
-)
-INSERT_SEALS = ValuesStatement(
-    "INSERT INTO audit_seal (id, data) SELECT * FROM $rows WHERE column1 IS NOT NULL ON CONFLICT DO NOTHING",
-    columns=2,
-)
-INSERT_LINES = ValuesStatement(
-    """INSERT INTO log (run, fence, number, data) SELECT * FROM $rows WHERE column1 IS NOT NULL
-ON CONFLICT DO NOTHING""",
     columns=4,
 )
 # Of each attempt the last MAX_LINES are kept.
@@ -173,24 +125,15 @@ TOUCH_ALL = "UPDATE worker SET number = ? WHERE state IS NOT NULL"
 MARK_CLOCK = "UPDATE meta SET clock = ? WHERE id = 1"
 WRITE_META = "UPDATE meta SET number = ?, next_run = ?, next_event = ? WHERE id = 1"
 
-WRITINGS = Writings(
-    insert_runs=INSERT_RUNS,
+WRITINGS = Writings.of(
+    inserted,
     update_runs=UPDATE_RUNS,
-    insert_finished=INSERT_FINISHED,
     delete_finished=DELETE_FINISHED,
-    insert_payloads=INSERT_PAYLOADS,
-    put_workers=PUT_WORKERS,
     forget_workers=FORGET_WORKERS,
     touch_workers=TOUCH_WORKERS,
-    put_breakers=PUT_BREAKERS,
-    put_resources=PUT_RESOURCES,
     put_size_declarations=PUT_SIZE_DECLARATIONS,
-    put_nodes=PUT_NODES,
     delete_nodes=DELETE_NODES,
     put_letters=PUT_LETTERS,
-    insert_lines=INSERT_LINES,
-    insert_audit=INSERT_AUDIT,
-    insert_seals=INSERT_SEALS,
     trim_lines=TRIM_LINES,
 )
 
@@ -270,7 +213,7 @@ class SqliteTransaction(Reads, Writes["Database"]):
         INSERT_EVENTS.run(self._db, rows)
         kept = [(number, at, text) for event, (number, at, _, text) in zip(events, rows, strict=True) if event.AUDITED]
         if kept and keeps_audit:
-            INSERT_AUDIT.run(self._db, kept)
+            self.writings.insert_audit.run(self._db, kept)
         self._next_event += len(events)
 
     def _number_events_after(self, number: int) -> None:
