@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,6 +10,7 @@ import pytest
 
 from shiftboss import Orchestrator
 from shiftboss.app.current_node import CurrentNode
+from shiftboss.engine.engine import Engine
 from shiftboss.errors import ConfigurationError
 from shiftboss.executors.thread import ThreadExecutor
 from shiftboss.stores.memory.store import MemoryStore
@@ -105,3 +107,34 @@ def test_a_start_that_is_interrupted_stops_what_it_started(opens, closed, monkey
         boss.sync.open(create=True) if opens == "open" else boss.sync.start()
     assert closed[-1] == "MemoryStore"
     assert (boss.current.node, threads_of_ours()) == (None, set())
+
+
+@pytest.mark.timeout(60)
+def test_a_ctrl_c_while_the_engines_thread_starts_stops_it(closed, monkeypatch):
+    """G3: it was waited for and never told to stop."""
+    boss = a_shop()
+    start = Engine.start
+
+    def starts_and_is_interrupted(self):
+        start(self)
+        interrupted()
+
+    monkeypatch.setattr(Engine, "start", starts_and_is_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        boss.sync.start()
+    assert closed[-1] == "MemoryStore"
+    assert (boss.current.node, threads_of_ours()) == (None, set())
+
+
+def test_a_process_of_ours_hears_signals_before_its_engine_starts(monkeypatch):
+    """G3: one that comes as soon as the node has joined stops it, as every later one does."""
+    start = Engine.start
+
+    def starts_and_gets_a_signal(self):
+        signal.raise_signal(signal.SIGINT)
+        start(self)
+
+    monkeypatch.setattr(Engine, "start", starts_and_gets_a_signal)
+    report = a_shop().run()
+
+    assert (report.signal, report.exit_code) == (signal.SIGINT, 0)

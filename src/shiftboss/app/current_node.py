@@ -21,9 +21,12 @@ from shiftboss.errors import AlreadyStarted, ConfigurationError, Forked, NotStar
 from shiftboss.executors import function_ref
 
 if TYPE_CHECKING:  # 15 ms of import, left to the start and the first question
+    from collections.abc import Callable
+
     from shiftboss.app.open_node import OpenNode
     from shiftboss.app.orchestrator import Orchestrator
     from shiftboss.clock import Clock
+    from shiftboss.engine.engine import Engine
 
 LOOP_ENDS_WITH_PROCESS_S = 1.0
 
@@ -63,10 +66,12 @@ class CurrentNode:
         is_client: bool,
         create: bool = False,
         owns_process: bool = False,
+        starting: Callable[[Engine], None] = lambda engine: None,
     ) -> OpenNode:
         """Open the store and start the engine, whose `ready` tells how that went.
 
-        *create*: whether a client makes a missing store; a node always does.
+        *create*: whether a client makes a missing store; a node always does.  *starting* is called with the engine just
+        before its thread starts.
         """
         from shiftboss.app.node import NodeParts  # with the engine
         from shiftboss.app.open_node import OpenNode, close_parts
@@ -106,9 +111,12 @@ class CurrentNode:
             self.node = OpenNode(
                 engine, parts, new_views=boss.new_views, redaction=boss.redaction, secrets=boss.secrets
             )
+            starting(engine)
             engine.start()
         except BaseException:
-            if self.node is None and parts is not None:
+            if self.node is not None:
+                self.node.engine.stop(owns_process=owns_process)  # a Ctrl-C may come when its thread runs already
+            elif parts is not None:
                 close_parts(parts)
             self.close()
             raise

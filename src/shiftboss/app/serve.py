@@ -8,6 +8,7 @@ Rules of this file
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import threading
 from collections.abc import Callable
@@ -49,19 +50,23 @@ def serve(boss: Orchestrator, *, until: Callable[[Engine], None] | None = None) 
     loop = new_loop()
     asyncio.set_event_loop(loop)
     unit = unit_of_environment(boss.clock)
-    try:
-        engine = boss.current.open(loop, is_client=False, owns_process=True).engine
-    except BaseException:
-        close_loop(loop)
-        raise
     ending: list[int] = []
+    ears: list[Ears] = []
     has_ended = threading.Event()
+    with contextlib.ExitStack() as stack:
 
-    def on_end(number: int) -> None:
-        ending.append(number)
-        engine.stop(owns_process=True)
+        def hear(engine: Engine) -> None:
+            def on_end(number: int) -> None:
+                ending.append(number)
+                engine.stop(owns_process=True)
 
-    with heard(on_end) as ears:
+            ears.append(stack.enter_context(heard(on_end)))  # no signal is missed while its thread starts
+
+        try:
+            engine = boss.current.open(loop, is_client=False, owns_process=True, starting=hear).engine
+        except BaseException:
+            close_loop(loop)
+            raise
         watcher = threading.Thread(
             target=_end_in_time, args=(engine, ending, has_ended), name="shiftboss-exit", daemon=True
         )
@@ -73,7 +78,7 @@ def serve(boss: Orchestrator, *, until: Callable[[Engine], None] | None = None) 
             boss.current.close()
             loop.close()
             raise
-        _keep(ears, loop)
+        _keep(ears[0], loop)
         if until is not None:
             until(engine)
         if unit is not None:
