@@ -50,10 +50,10 @@ PLAIN = set(
     mode model names next no not note nothing number observers on open opened order other otherwise out owed owes pace
     pairs parts pattern phase pick picker policy presence pressure pressures prevail printable priority progress
     prunable r rate reached reader readings reason reconcile redact redacting redaction refused registration report
-    request restored retention retry row sample schema scope secret setup several severity shutdown signs skipped span
-    stale start started state status step stepped stop stopping store stored system table takes text texts thing
-    thread ticks transaction trouble twice unknown uses value values verify version watch watchdog within word words
-    work writer written wrong zone
+    request restored resumed retention retry row sample schema scope secret setup several severity shutdown signs
+    skipped span stale start started state status step stepped stop stopping store stored system table takes text
+    texts thing thread ticks transaction trouble twice unknown uses value values verify version watch watchdog within
+    word words work writer written wrong zone
     """.split()  # noqa: SIM905  # a hundred and eighty words, and no quotes between them
 )
 PHRASES = {  # in messages: idioms of no one, and words that the glossary does not have, with what to write

@@ -91,6 +91,8 @@ SAYS = {  # values whose name says enough in the code
     "DeadLettered": "A run became a dead letter.",
     "WorkerDisabled": "A worker starts nothing new; `starves`: the workers that now wait for it.",
     "WorkerEnabled": "It starts again.",
+    "WorkerPaused": "It starts nothing until its pause is over; a pause that ends by itself publishes no event.",
+    "WorkerResumed": "Somebody has ended its pause.",
     "WorkerForgotten": "It was removed.",
     "BreakerOpened": "A breaker holds its workers until it is probed.",
     "BreakerHalfOpen": "A run probes it.",

@@ -143,7 +143,7 @@ def test_the_api_has_it_for_who_has_its_role(told):
     (refused, problem), (status, answer) = told["http"]["operator"], told["http"]["admin"]
 
     assert (refused, problem["type"]) == (403, "urn:shiftboss:problem:role-too-low")
-    assert (status, answer) == (200, {"worker": "posted", "enabled": False})
+    assert (status, answer) == (200, {"worker": "posted", "enabled": False, "paused": False})
 
 
 def test_openapi_describes_it(told):

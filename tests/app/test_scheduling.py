@@ -9,6 +9,7 @@ import pytest
 
 from shiftboss import Calendar, ConfigurationError
 from shiftboss.app.declaration import declare
+from shiftboss.app.scheduling import pause_end
 from shiftboss.core.schedule import Anchored, At, CalendarEvent, Cron, Every, RRule, Several, Within
 from shiftboss.core.schedules.within import DayFilter, Otherwise
 from shiftboss.core.worker import Mode, Start
@@ -170,3 +171,33 @@ def test_what_makes_no_schedule_is_refused_with_the_remedy(options, fact):
     """W9"""
     with pytest.raises(ConfigurationError, match=fact):
         declared(**options)
+
+
+@pytest.mark.parametrize(
+    ("until", "end"),
+    [
+        (None, (None, None)),
+        ("", (None, None)),
+        ("2h", (7200.0, None)),
+        (90, (90.0, None)),
+        ("90", (90.0, None)),
+        (timedelta(minutes=1), (60.0, None)),
+        ("2026-12-01 18:00", (None, utc("2026-12-01T18:00"))),
+        ("2026-12-01T18:00+01:00", (None, utc("2026-12-01T17:00"))),
+        ("20261201T180000Z", (None, utc("2026-12-01T18:00"))),
+        ("2026-12-01", (None, utc("2026-12-01T23:59:59.999999"))),
+        (utc("2026-12-01T18:00"), (None, utc("2026-12-01T18:00"))),
+    ],
+)
+def test_the_end_of_a_pause_is_a_duration_or_a_time(until, end):
+    """K7"""
+    assert tuple(pause_end(until, name="until")) == end
+
+
+@pytest.mark.parametrize(
+    "until", [0, -1, True, "soon", "18:00", float("inf"), [], b"2h", "2026-13-01", "2026-12-01 25:00"]
+)
+def test_what_is_no_end_of_a_pause_is_refused(until):
+    """K7, W9"""
+    with pytest.raises(ConfigurationError, match=r"^until="):
+        pause_end(until, name="until")

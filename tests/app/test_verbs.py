@@ -25,7 +25,7 @@ def command_of(verb: Verb) -> click.Command | None:
 
 def test_the_verbs_are_those_of_the_class_and_their_roles_are_as_people_know_them():
     assert {each.name: each.role for each in verbs()} == {
-        **dict.fromkeys(("cancel", "enable", "disable", "replay", "resolve"), Role.OPERATOR),
+        **dict.fromkeys(("cancel", "enable", "disable", "pause", "resume", "replay", "resolve"), Role.OPERATOR),
         **dict.fromkeys(("forget", "discard", "drain", "prefer"), Role.ADMIN),
     }
     assert all(vars(Verbs)[each.name] is each for each in verbs())

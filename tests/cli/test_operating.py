@@ -9,6 +9,33 @@ from shiftboss.stores.postgres.schema import latest
 from shiftboss.stores.sqlite.notifier import NotWatched, Watch
 
 
+def test_a_pause_is_said_and_holds_until_it_is_resumed(cli, shop):
+    """K7"""
+    assert "pick is paused by ada until 2" in cli("pause", "pick", "--until", "2h", "--reason", "stocktaking").err
+    assert "report is paused by ada" in cli("pause", "report").err
+
+    cli("trigger", "pick")
+    assert "paused by ada, resumes in" in cli("show", "pick").out
+    assert "paused by ada, resumes in" in cli("status").out
+    assert [hold["gate"] for hold in cli("why", "pick", "--json").json["holds"]][:1] == ["paused"]
+    rows = {row["name"]: row for row in cli("status", "--json").json["workers"]}
+    assert rows["pick"]["paused"]["reason"] == "stocktaking"
+    assert "paused" not in [reason["fact"] for row in rows.values() for reason in row["reasons"]]
+
+    assert "pick is not paused" in cli("resume", "pick").err
+    rows = {row["name"]: row for row in cli("status", "--json").json["workers"]}
+    assert rows["pick"]["paused"] is None
+
+
+def test_a_pause_that_cannot_be_is_refused(cli, shop):
+    """K7, W9"""
+    for until in ("2020-01-01", "soon", "0s", "-5m", "25:00"):
+        found = cli("pause", "pick", "--until", until)
+        assert found.code == 2, until
+        assert "until=" in found.err
+    assert cli("pause", "nobody").code == 4
+
+
 def test_disable_and_enable_are_said_and_hold(cli, shop):
     assert "pick is disabled: stocktaking" in cli("disable", "pick", "send-mail", "--reason", "stocktaking").err
     assert cli("status", "send-mail", "--json").json["enabled"] is False

@@ -27,7 +27,7 @@ from shiftboss.core.control import Request, cancel, keeps_its_key, trigger
 from shiftboss.core.events import ClockStepped
 from shiftboss.core.fleet import is_live, is_same_boot
 from shiftboss.core.lane import Lane
-from shiftboss.core.model import ClockMark, Disabled, Run, Status
+from shiftboss.core.model import ClockMark, Disabled, Pause, Run, Status
 from shiftboss.core.reconcile import declare
 from shiftboss.core.shift import Shift, shifted
 from shiftboss.core.value import replace
@@ -80,11 +80,14 @@ class TestDurations:
             assert now == (None if before is None else after(step_s, before))
 
     def test_of_breakers_probation_buckets_and_claims(self, step_s: float):
-        """K2, K5, B8"""
+        """K2, K5, K7, B8"""
         disabled = Disabled(by="auto", reason="", since=NOON, probation_s=60.0, probation_until=after(60))
         world = a_snapshot(
             a_run("a", Status.RUNNING, since=at("11:59"), heartbeat_at=NOON, deadline_at=after(9)),
-            workers=[a_worker("a", disabled=disabled)],
+            workers=[
+                replace(a_worker("a", disabled=disabled), paused=Pause("ada", "", NOON, after(90), is_elapsed=True)),
+                replace(a_worker("b"), paused=Pause("ada", "", NOON, after(90))),
+            ],
             records={"a": a_record(tokens=0.0, tokens_at=NOON, last_success_at=at("11:00"))},
             breakers=[a_breaker("x")],
         )
@@ -92,6 +95,8 @@ class TestDurations:
         (run,) = world.running.values()
 
         assert world.workers["a"].disabled.probation_until == after(60 + step_s)
+        assert world.workers["a"].paused == (Pause("ada", "", after(step_s), after(90 + step_s), is_elapsed=True))
+        assert world.workers["b"].paused == Pause("ada", "", after(step_s), after(90))
         assert world.record("a").tokens_at == after(step_s)
         assert world.record("a").last_success_at == after(step_s, at("11:00"))
         assert (world.breakers["x"].opened_at, world.breakers["x"].until) == (after(step_s), after(30 + step_s))

@@ -6,15 +6,46 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from builders import FATAL, NOON, OK, a_node, a_record, a_run, a_snapshot, a_worker, after, an_iteration, at, unreadable
+from builders import (
+    FATAL,
+    NOON,
+    OK,
+    a_definition,
+    a_node,
+    a_record,
+    a_run,
+    a_snapshot,
+    a_worker,
+    after,
+    an_iteration,
+    at,
+    unreadable,
+)
 
 from shiftboss.core import control
 from shiftboss.core.control import Request
-from shiftboss.core.events import Audit, RunEnded, RunStored, WorkerDisabled, WorkerEnabled, WorkerForgotten
-from shiftboss.core.model import CancelRequest, Cause, Disabled, NodeMode, Origin, Status
+from shiftboss.core.events import (
+    Audit,
+    RunEnded,
+    RunStored,
+    WorkerDisabled,
+    WorkerEnabled,
+    WorkerForgotten,
+    WorkerPaused,
+    WorkerResumed,
+)
+from shiftboss.core.model import CancelRequest, Cause, Disabled, NodeMode, Origin, Pause, Status
 from shiftboss.core.policy import Priority
 from shiftboss.core.snapshot import NOTHING
-from shiftboss.errors import DuplicateKey, NotAllowed, UnknownNode, UnknownRun, UnknownWorker, WrongPayload
+from shiftboss.errors import (
+    ConfigurationError,
+    DuplicateKey,
+    NotAllowed,
+    UnknownNode,
+    UnknownRun,
+    UnknownWorker,
+    WrongPayload,
+)
 from shiftboss.errors import WorkerDisabled as Refused
 
 RUNNING = Status.RUNNING
@@ -289,6 +320,83 @@ class TestDisable:
 
         with pytest.raises(UnknownWorker):
             a_snapshot().does(rule, name="a", by="ada", **facts)
+
+
+class TestPause:
+    """K7: a pause ends by itself, or when somebody says so; both are audited (A1)."""
+
+    def pause(self, world, now=NOON, **fields):
+        facts = {"reason": "moving", "for_s": None, "until": None, **fields}
+        return world.does(control.pause, now, name="a", by="ada", **facts)
+
+    def test_for_a_duration(self):
+        world = a_world()
+        state = self.pause(world, for_s=60.0)
+
+        assert state.paused == Pause(by="ada", reason="moving", since=NOON, until=after(60), is_elapsed=True)
+        assert world.workers["a"] == state
+        assert world.said(WorkerPaused) == [
+            WorkerPaused(at=NOON, worker="a", by="ada", reason="moving", until=after(60))
+        ]
+
+    def test_until_a_time(self):
+        state = self.pause(a_world(), until=after(60))
+
+        assert state.paused == Pause(by="ada", reason="moving", since=NOON, until=after(60))
+
+    def test_a_time_that_has_passed_is_refused(self):
+        for until in (NOON, after(-1)):
+            with pytest.raises(ConfigurationError, match="has passed; give a later time"):
+                self.pause(a_world(), until=until)
+
+    def test_another_pause_replaces_it_and_says_what_was(self):
+        """A1"""
+        world = a_world()
+        self.pause(world, for_s=60.0)
+        state = self.pause(world, after(10), reason="")
+
+        assert (state.paused.since, state.paused.until) == (after(10), None)
+        assert [(each.action, each.before, each.after) for each in world.said(Audit)] == [
+            ("pause", "not paused", "paused by ada until 2026-06-01 12:01:00 UTC: moving"),
+            ("pause", "paused by ada until 2026-06-01 12:01:00 UTC: moving", "paused by ada"),
+        ]
+
+    def test_resuming_ends_it(self):
+        world = a_world()
+        self.pause(world)
+        state = world.does(control.resume, after(5), name="a", by="bob")
+
+        assert state.paused is None
+        assert world.said(WorkerResumed) == [WorkerResumed(at=after(5), worker="a", by="bob")]
+        assert (world.said(Audit)[-1].before, world.said(Audit)[-1].after) == ("paused by ada: moving", "not paused")
+
+    def test_resuming_what_is_not_paused_changes_nothing(self):
+        world = a_world()
+
+        assert control.resume(world, NOON, ids=world.ids, name="a", by="ada") == (NOTHING, world.workers["a"])
+
+    def test_resuming_after_the_end_is_no_act(self):
+        world = a_world()
+        self.pause(world, for_s=60.0)
+        world.does(control.resume, after(60), name="a", by="bob")
+
+        assert world.workers["a"].paused is None
+        assert world.said(WorkerResumed) == []
+        assert [each.action for each in world.said(Audit)] == ["pause"]
+
+    def test_a_new_declaration_leaves_it(self):
+        """M7"""
+        world = a_world()
+        self.pause(world)
+        world.declare(a_definition("a", priority="high"))
+
+        assert world.workers["a"].paused is not None
+
+    def test_an_unknown_worker_is_refused(self):
+        with pytest.raises(UnknownWorker):
+            self.pause(a_snapshot())
+        with pytest.raises(UnknownWorker):
+            a_snapshot().does(control.resume, name="a", by="ada")
 
 
 class TestForget:

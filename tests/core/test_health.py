@@ -17,7 +17,7 @@ from shiftboss.core.health import (
     trouble_of_store,
     worker_health,
 )
-from shiftboss.core.model import BreakerMode, NodeMode, Sample, Shed, Status
+from shiftboss.core.model import BreakerMode, NodeMode, Pause, Sample, Shed, Status
 from shiftboss.core.policy import HealthPolicy
 from shiftboss.core.value import replace
 
@@ -159,6 +159,18 @@ class TestTroubles:
 
     def test_a_body_that_never_beats_is_not_stuck(self):
         assert judge(a_run(status=RUNNING), now=at("20:00")).status == "healthy"
+
+    @pytest.mark.parametrize(("until", "status"), [(after(1), "healthy"), (None, "healthy"), (NOON, "unhealthy")])
+    def test_that_the_runs_of_a_paused_worker_wait_is_meant(self, until, status):
+        """K7"""
+        world = a_snapshot(
+            workers=[a_worker(health=HealthPolicy(expect_success_within_s=60.0))],
+            records={"a": a_record(ok=True, last_success_at=at("11:00"))},
+            nodes=[a_node("n1")],
+        )
+        world.workers["a"] = replace(world.workers["a"], paused=Pause(by="ada", reason="", since=NOON, until=until))
+
+        assert worker_health(world, NOON, "a", live=list(world.nodes), due=5000).status == status
 
     def test_no_success_within_the_time_it_is_expected(self):
         policy = HealthPolicy(expect_success_within_s=3600.0)

@@ -236,6 +236,7 @@ class Play:
     chance_of_restarts: random.Random = field(default_factory=random.Random)  # likewise
     fan_outs: float = 0.0
     chance_of_fan_outs: random.Random = field(default_factory=random.Random)  # likewise
+    chance_of_pauses: random.Random = field(default_factory=random.Random)
     deployed: list[list[Definition]] = field(default_factory=list)
 
     @property
@@ -287,6 +288,7 @@ def play(
     played.chance_of_spoiling, played.chance_of_freezing = random.Random(seed), random.Random(seed)
     played.chance_of_restarts, played.chance_of_fan_outs = random.Random(seed), random.Random(seed)
     played.fan_outs = fan_outs
+    played.chance_of_pauses = random.Random(seed)  # its own: the rest stays what it was
     watch = LivenessWatch(sim)
     for _ in range(system.nodes):
         add_node(played, system.definitions)
@@ -402,6 +404,7 @@ def _heal(played: Play) -> None:
         sim.ask_at(node, lambda answer, node=node: shed(node.id, Shed.NOTHING, ""))
     for name in sim.history.workers:
         sim.ask(partial(mutation.enable, name, by="test"))
+        sim.ask(partial(mutation.resume, name, by="test"))
         if sim.history.workers[name].definition.mode is Mode.TRIGGERED:
             _trigger(played, name, plain=True)
 
@@ -598,6 +601,15 @@ def _interfere(played: Play) -> None:
         (f"enable {name}", partial(mutation.enable, name, by="test")),
         (f"enable {name}", partial(mutation.enable, name, by="test")),
     ]
+    chance = played.chance_of_pauses
+    if chance.random() < 0.3:
+        for_s = chance.choice((None, 5.0, 60.0))
+        end = {"for_s": for_s, "until": None}
+        if for_s is None and chance.random() < 0.7:
+            end["until"] = sim.clock.now() + timedelta(seconds=30)
+        acts = [(f"pause {name} {end}", partial(mutation.pause, name, by="test", reason="", **end))]
+    elif chance.random() < 0.2:
+        acts = [(f"resume {name}", partial(mutation.resume, name, by="test"))]
     if unfinished:
         run_id = rng.choice(unfinished)
         acts += [(f"cancel {run_id}", partial(mutation.cancel, run_id, by="test", reason=""))] * 2

@@ -35,6 +35,7 @@ from shiftboss.core.gates import (
     concurrency,
     depends_on,
     disabled,
+    paused,
     rate,
     reserved,
     table,
@@ -118,6 +119,16 @@ def no_permits(patch: pytest.MonkeyPatch) -> None:
 
 def no_disabled(patch: pytest.MonkeyPatch) -> None:
     without(patch, disabled.GATE)
+
+
+def no_pause(patch: pytest.MonkeyPatch) -> None:
+    """K7"""
+    without(patch, paused.GATE)
+
+
+def a_pause_without_end(patch: pytest.MonkeyPatch) -> None:
+    """K7"""
+    patch.setattr(WorkerState, "pause_at", lambda state, now: state.paused)
 
 
 def no_breaker(patch: pytest.MonkeyPatch) -> None:
@@ -516,6 +527,8 @@ MISTAKES: tuple[Plant, ...] = (
     tie_turned_round,
     successor_twice,
     no_take_up,
+    no_pause,
+    a_pause_without_end,
     times_ignored,
     until_ignored,
     attempt_kept,

@@ -714,6 +714,21 @@ export interface PageOfWorker {
   at: string;
 }
 
+/** K7: who paused the worker and why. `until` is None if only a person resumes it. */
+export interface Pause {
+  by: string;
+  reason: string;
+  since: string;
+  until: string | null;
+  is_elapsed: boolean;
+}
+
+/** `until`: how long, in seconds or as "2h", or a time of ISO 8601; null: until resumed. Why; recorded in the audit log. null: no reason. */
+export interface PauseBody {
+  until?: number | string | null;
+  reason?: string | null;
+}
+
 /** What a trigger accepts. `declared`: this process knows the function; else any object, which is checked later. */
 export interface PayloadForm {
   worker: string;
@@ -1048,13 +1063,14 @@ export interface StoreRestored {
 /** An event and its number, which is also its id in a stream. */
 export interface StoredEvent {
   number: number;
-  event: RunStored | ArrivalRefused | RunStarted | AttemptEnded | RunEnded | RunSkipped | RunRescued | StaleReport | DeadLettered | WorkerDeclared | WorkerDisabled | WorkerEnabled | WorkerForgotten | BreakerOpened | BreakerHalfOpen | BreakerClosed | NodeJoined | NodeLeft | NodeShedding | NodeFrozen | ClockStepped | StoreRestored | NodeDrained | UnreadableEvent | Audit;
+  event: RunStored | ArrivalRefused | RunStarted | AttemptEnded | RunEnded | RunSkipped | RunRescued | StaleReport | DeadLettered | WorkerDeclared | WorkerDisabled | WorkerEnabled | WorkerPaused | WorkerResumed | WorkerForgotten | BreakerOpened | BreakerHalfOpen | BreakerClosed | NodeJoined | NodeLeft | NodeShedding | NodeFrozen | ClockStepped | StoreRestored | NodeDrained | UnreadableEvent | Audit;
 }
 
-/** A worker, and whether it is enabled now. */
+/** A worker, whether it is enabled now, and whether it is paused. */
 export interface Switched {
   worker: string;
   enabled: boolean;
+  paused: boolean;
 }
 
 /** H3: the whole system; `status` is healthy, degraded or unhealthy. `workers`: disabled first, then the worst. All workers, or a page; then `reasons` are those of the whole and of the workers of the page. */
@@ -1249,6 +1265,32 @@ export interface WorkerHealth {
   reasons: Array<HealthReason>;
 }
 
+
+export interface WorkerPaused {
+  type: "worker_paused";
+  text: string;
+  severity: Severity;
+  at: string;
+  worker: string;
+  run: number | null;
+  node: string;
+  by: string;
+  reason: string;
+  until: string | null;
+}
+
+
+export interface WorkerResumed {
+  type: "worker_resumed";
+  text: string;
+  severity: Severity;
+  at: string;
+  worker: string;
+  run: number | null;
+  node: string;
+  by: string;
+}
+
 /** One worker as `status` shows it. */
 export interface WorkerStatus {
   name: string;
@@ -1257,6 +1299,7 @@ export interface WorkerStatus {
   priority: string;
   enabled: boolean;
   disabled: Disabled | null;
+  paused: Pause | null;
   accepts: boolean;
   health: string;
   reasons: Array<HealthReason>;
@@ -1301,6 +1344,8 @@ export type AnyEvent =
   | WorkerDeclared
   | WorkerDisabled
   | WorkerEnabled
+  | WorkerPaused
+  | WorkerResumed
   | WorkerForgotten
   | BreakerOpened
   | BreakerHalfOpen

@@ -51,6 +51,14 @@ export function EnableButton({ worker, ...look }: { worker: string } & Look) {
   return mayDo("operator", "enable", worker) ? <Action name="Enable…" about={worker} open={() => openDialog(<Enable worker={worker} />)} {...look} /> : null;
 }
 
+export function PauseButton({ worker, ...look }: { worker: string } & Look) {
+  return mayDo("operator", "pause", worker) ? <Action name="Pause…" about={worker} open={() => openDialog(<Pause worker={worker} />)} {...look} /> : null;
+}
+
+export function ResumeButton({ worker, ...look }: { worker: string } & Look) {
+  return mayDo("operator", "resume", worker) ? <Action name="Resume…" about={worker} open={() => openDialog(<Resume worker={worker} />)} {...look} /> : null;
+}
+
 /** Enabling what is enabled closes its breaker and forgets its failures. */
 export function ResetButton({ worker, ...look }: { worker: string } & Look) {
   return mayDo("operator", "enable", worker) ? <Action name="Close breaker…" about={`of ${worker}`} open={() => openDialog(<Enable worker={worker} isOn />)} {...look} /> : null;
@@ -77,6 +85,65 @@ function Disable({ worker }: { worker: string }) {
     >
       <p>No new runs start. Running ones finish. Dependent workers wait.</p>
       <Field label="Reason" value={reason} onValue={setReason} hint="Shown on the worker and in the activity log." />
+    </Ask>
+  );
+}
+
+const LENGTHS: readonly (readonly [string, string])[] = [
+  ["30m", "for 30 minutes"],
+  ["2h", "for 2 hours"],
+  ["8h", "for 8 hours"],
+  ["1d", "for a day"],
+  ["", "until somebody resumes it"],
+];
+
+function Pause({ worker }: { worker: string }) {
+  const [until, setUntil] = useState("2h");
+  const [reason, setReason] = useState("");
+  return (
+    <Ask
+      title={`Pause ${worker}?`}
+      verb="Pause"
+      act={async () => {
+        await post<Switched>(`workers/${path(worker)}/pause`, { until: until || null, reason });
+        return (
+          <>
+            Paused <WorkerLink name={worker} />.
+          </>
+        );
+      }}
+    >
+      <p>No new runs start. Running ones finish. Triggers are accepted and wait. A pause makes nothing unhealthy.</p>
+      <label>
+        How long
+        <select value={until} onChange={(event) => setUntil(event.currentTarget.value)}>
+          {LENGTHS.map(([value, name]) => (
+            <option key={value} value={value}>
+              {name}
+            </option>
+          ))}
+        </select>
+      </label>
+      <Field label="Reason" value={reason} onValue={setReason} hint="Shown on the worker and in the activity log." />
+    </Ask>
+  );
+}
+
+function Resume({ worker }: { worker: string }) {
+  return (
+    <Ask
+      title={`Resume ${worker}?`}
+      verb="Resume"
+      act={async () => {
+        await post<Switched>(`workers/${path(worker)}/resume`);
+        return (
+          <>
+            Resumed <WorkerLink name={worker} />.
+          </>
+        );
+      }}
+    >
+      <p>Pending runs start in their order.</p>
     </Ask>
   );
 }

@@ -9,12 +9,12 @@ import { useQuery } from "../live/useQuery";
 import { useStableRows } from "../live/stableRows";
 import { useFrames } from "../live/hooks";
 import { whole } from "../live/whole";
-import { DisableButton, EnableButton, ForgetButton, PreferButton, ResetButton, TriggerButton } from "../components/actions";
+import { DisableButton, EnableButton, ForgetButton, PauseButton, PreferButton, ResetButton, ResumeButton, TriggerButton } from "../components/actions";
 import { Detail, Details, Empty, Fresh, Head, Loading, Section, Trouble, WorkerLink } from "../components/bits";
 import { Holds, Why } from "../components/holds";
 import { RunHead, RunRow } from "../components/runs";
 import { Badge } from "../components/status";
-import { Ago, At, Timed } from "../components/time";
+import { Ago, At, Due, Timed } from "../components/time";
 import { href } from "../routes";
 import { Durations } from "../charts/durations";
 import { UnreadableRow } from "../components/unreadable";
@@ -51,6 +51,7 @@ export function WorkerPage({ name }: { name: string }) {
       <Head title={name} about={<About it={it} page={page} />}>
         <TriggerButton worker={name} primary />
         {it.breaker !== null && it.breaker !== "closed" && it.enabled && <ResetButton worker={name} />}
+        {it.paused ? <ResumeButton worker={name} /> : it.enabled && <PauseButton worker={name} />}
         {it.enabled ? <DisableButton worker={name} /> : <EnableButton worker={name} />}
         {page.nodes.length === 0 && <ForgetButton worker={name} />}
       </Head>
@@ -115,6 +116,13 @@ function Condition({ it, page }: { it: WorkerStatus; page: PageOfWorker }) {
         <li>
           <span class="strip-name">health</span> <Badge status={it.health} />
         </li>
+        {it.paused && (
+          <li>
+            <span class="strip-name">paused{it.paused.by && ` by ${it.paused.by}`}</span>
+            {it.paused.until === null ? "until resumed" : <>resumes <Due at={it.paused.until} /></>}
+            {it.paused.reason && <span class="muted">{it.paused.reason}</span>}
+          </li>
+        )}
         <li>
           <span class="strip-name">running</span>
           <a class="number" href={href("runs", null, { worker: it.name, status: "running" })}>

@@ -115,6 +115,7 @@ function LastRun({ it }: { it: WorkerStatus }) {
 
 function Next({ it }: { it: WorkerStatus }) {
   if (!it.enabled) return <span class="faint">disabled</span>;
+  if (it.paused) return <span class="faint">paused</span>;
   if (it.next_due_at === null) return <span class="faint">{it.mode === "triggered" ? "on trigger" : "–"}</span>;
   return <Due at={it.next_due_at} />;
 }

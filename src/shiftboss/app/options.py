@@ -423,6 +423,7 @@ CALL = Table(
     before=remark,
     after=remark,
     delay=duration,
+    until=scheduling.pause_end,
     timeout=optional(duration),
     wait=duration,
     create=flag,

@@ -25,6 +25,7 @@ from shiftboss.errors import ConfigurationError
 FIRST_YEAR, LAST_YEAR = 1970, 2199
 MAX_RULES, MAX_TIMES = 100, 10_000  # of one worker: expressions, times written out
 OF_DAYS = lazy_pattern(r"\s*(?:\d+\s*[dw]\s*)+", re.IGNORECASE | re.ASCII)
+ISO_DATE = lazy_pattern(r"\d{4}-?\d\d", re.ASCII)
 HOURS = lazy_pattern(r"(\d\d?):(\d\d)\s*-\s*(\d\d?):(\d\d)", re.ASCII)
 COUNTRY = lazy_pattern(r"([A-Z]{2})(?:-([A-Z0-9]{1,3}))?", re.ASCII)
 A_MOMENT = timedelta(microseconds=1)
@@ -102,6 +103,25 @@ def moment(value: Any, /, *, name: str) -> Moment:
             f"{name}={shown(value)} is out of range; the year must be from {FIRST_YEAR} to {LAST_YEAR}"
         )
     return Moment(parsed, is_day)
+
+
+class PauseEnd(NamedTuple):
+    """When a pause ends: after a duration, at a time (UTC), or, without either, when somebody says so."""
+
+    for_s: float | None = None
+    at: datetime | None = None
+
+
+def pause_end(value: Any, /, *, name: str) -> PauseEnd:
+    """None; a duration such as 7200, "2h" or a timedelta; or a time such as "2026-12-01 18:00", UTC without a zone."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return PauseEnd()
+    if isinstance(value, date) or (isinstance(value, str) and ISO_DATE.match(value.strip())):
+        return PauseEnd(at=moment(value, name=name).in_utc("UTC", end=True))
+    for_s = duration(value, name=name)
+    if not for_s:
+        raise ConfigurationError(f"{name}={shown(value)} is not a duration; give one such as '2h', or a time")
+    return PauseEnd(for_s)
 
 
 def one_or_many(kind: Kind[Any], *, most: int) -> Kind[tuple[Any, ...]]:

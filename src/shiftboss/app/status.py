@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from shiftboss.core.health import HealthReason
 from shiftboss.core.hold import Hold
-from shiftboss.core.model import Disabled, Error, Progress, Verdict
+from shiftboss.core.model import Disabled, Error, Pause, Progress, Verdict
 from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.value import Value
 
@@ -41,6 +41,7 @@ class WorkerStatus(Value, frozen=True, omit_defaults=False, gc=True, weakref=Tru
     priority: str  # of its runs, unless a trigger gives another one
     enabled: bool  # whether anything new starts
     disabled: Disabled | None  # by whom and why; None while it is enabled
+    paused: Pause | None  # by whom, why and until when nothing starts (K7); None while it is not paused
     accepts: bool  # whether a trigger is stored: also while failures keep a worker disabled that is only triggered (K5)
     health: str  # healthy, degraded, unhealthy, offline, disabled or unknown (H1)
     reasons: tuple[HealthReason, ...]  # why, the most severe first

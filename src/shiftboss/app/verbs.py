@@ -8,11 +8,13 @@ Rules of this file
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from shiftboss.app.methods import Face, Instruction, Method, NewRun
 from shiftboss.app.options import CALL, Named, known_run, name_of
 from shiftboss.app.roles import Role
+from shiftboss.app.scheduling import PauseEnd
 from shiftboss.app.verb import DEAD_LETTER, NODE, RUN, WORKER, Verb, VerbWords, verb
 from shiftboss.core.kinds import Duration
 from shiftboss.core.model import DeadLetter, Node, Run, Status, WorkerState
@@ -25,6 +27,11 @@ if TYPE_CHECKING:
 def _disabled(_: object, state: WorkerState) -> str:
     why = state.disabled.reason if state.disabled is not None else ""
     return f"{state.name} is disabled{': ' if why else ''}{why}"
+
+
+def _paused(_: object, state: WorkerState) -> str:
+    pause = state.paused
+    return f"{state.name} is {'not paused' if pause is None else pause.how}"
 
 
 def _cancelled(_: object, run: Run) -> str:
@@ -110,6 +117,57 @@ class Verbs(Face):
         return Instruction(
             mutation.disable, name, reason=self._remark("reason", reason, of=f"disable of worker {name!r}")
         )
+
+    @verb(
+        WORKER,
+        Role.OPERATOR,
+        VerbWords(
+            api="Pause a worker for a time: its runs wait, and triggers are accepted.",
+            command="""Pause workers for a time.
+
+            Running runs finish, pending ones and new triggers wait.  The pause ends by itself after a duration or at a
+            time, or when somebody resumes the workers.  It applies to the whole fleet, survives restarts, and makes
+            nothing unhealthy.
+            """,
+            options={
+                "reason": "Shown with the worker and recorded in the audit log.",
+                "until": "How long, as 2h or 30m, or a time, as '2026-12-01 18:00' (UTC).  [default: until resumed]",
+            },
+            examples=("shiftboss pause import-orders --until 2h --reason 'the shop is being moved'",),
+            done=_paused,
+        ),
+    )
+    def pause(
+        self, worker: Named, *, until: Duration | datetime | None = None, reason: str | None = None
+    ) -> Instruction[WorkerState]:
+        """Start nothing of it for a duration, until a time, or until it is resumed; triggers wait.
+
+        *until*: seconds, a timedelta, a text like "2h", a datetime, or a text like "2026-12-01 18:00" (UTC without a
+        zone); None: until somebody resumes it.  Another call replaces the pause.  Raises UnknownWorker, and
+        ConfigurationError for a time that has passed.
+        """
+        name = name_of(worker)
+        of = f"pause of worker {name!r}"
+        end: PauseEnd = CALL.read_one("until", until, of=of)
+        remark = self._remark("reason", reason, of=of)
+        return Instruction(mutation.pause, name, for_s=end.for_s, until=end.at, reason=remark)
+
+    @verb(
+        WORKER,
+        Role.OPERATOR,
+        VerbWords(
+            api="End the pause of a worker.",
+            command="""End the pause of workers.
+
+            What has waited starts, in its order.
+            """,
+            examples=("shiftboss resume import-orders",),
+            done=_paused,
+        ),
+    )
+    def resume(self, worker: Named) -> Instruction[WorkerState]:
+        """End its pause; nothing changes if it is not paused.  Raises UnknownWorker."""
+        return Instruction(mutation.resume, name_of(worker))
 
     @verb(
         WORKER,

@@ -544,6 +544,9 @@ class Views:
             since = snapshot.record(name).last_success_at or snapshot.workers[name].declared_at
             late_at = later(since, within_s)
             until = AT_ONCE if late_at <= now else min(until, late_at)
+        pause = snapshot.workers[name].pause_at(now)
+        if pause is not None and pause.until is not None:
+            until = min(until, pause.until)
         place = place_of(health.status, definition.priority, name)
         return Assessment(
             health, place, definition.mode.value, running, pending, due, self._letters.get(name, 0), until
@@ -564,6 +567,7 @@ class Views:
             priority=definition.priority.label,
             enabled=state.disabled is None,
             disabled=state.disabled,
+            paused=state.pause_at(now),
             accepts=state.accepts,
             health=judged.health.status,
             reasons=judged.health.reasons,

@@ -14,7 +14,7 @@ from shiftboss.app.status import RunningRun, SystemStatus, WorkerStatus
 from shiftboss.cli import messages, times
 from shiftboss.cli.table import Cell
 from shiftboss.core.health import HealthReason
-from shiftboss.core.model import Disabled, Origin, Progress, Run, Status
+from shiftboss.core.model import Disabled, Origin, Pause, Progress, Run, Status
 from shiftboss.core.printable import one_line
 
 HEALTH_STYLES = {
@@ -93,6 +93,8 @@ def next_run(worker: WorkerStatus, now: datetime) -> Cell:
     at = worker.next_due_at
     if not worker.enabled or at is None:
         return nothing()
+    if worker.paused is not None:
+        return Cell("paused", "magenta")
     if at > now:
         return Cell(times.until(at, now))
     waited = times.rough((now - at).total_seconds())
@@ -172,6 +174,13 @@ def disabled(switch: Disabled, now: datetime) -> str:
     """ "disabled by ada 4 min ago: the gateway is being moved", "disabled automatically 2 min ago: …"."""
     why = f": {switch.reason}" if switch.reason else ""
     return f"{switch.how} {times.ago(switch.since, now)}{why}"
+
+
+def paused(pause: Pause, now: datetime) -> str:
+    """ "paused by ada, resumes in 2 h: the shop is being moved"."""
+    by = f" by {pause.by}" if pause.by else ""
+    until = f", resumes {times.until(pause.until, now)}" if pause.until is not None else ""
+    return f"paused{by}{until}{f': {pause.reason}' if pause.reason else ''}"
 
 
 def _of_triggers(worker: WorkerStatus, switch: Disabled, now: datetime) -> str:

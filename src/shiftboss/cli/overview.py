@@ -154,13 +154,17 @@ def _attention(status: SystemStatus) -> Iterator[Row]:
         for reason in worker.reasons:
             style = formatting.HEALTH_STYLES.get(reason.severity, "")
             yield worker.name, Cell(formatting.reason(reason, worker, status.at), style)
-        if worker.enabled:
+        if worker.enabled and worker.paused is not None:
+            yield worker.name, formatting.paused(worker.paused, status.at)
+        elif worker.enabled:
             for hold in worker.holds:
                 yield worker.name, f"held: {hold_text.sentence(hold, status.at)}"
 
 
 def _why(worker: WorkerStatus, status: SystemStatus) -> str:
     sentences = [formatting.reason(reason, worker, status.at) for reason in worker.reasons]
-    if worker.enabled:
+    if worker.enabled and worker.paused is not None:
+        sentences.append(formatting.paused(worker.paused, status.at))
+    elif worker.enabled:
         sentences += [hold_text.sentence(hold, status.at) for hold in worker.holds]
     return "; ".join(sentences)

@@ -44,6 +44,8 @@ def _now(page: PageOfWorker) -> list[tuple[str, str]]:
     """How it is, and what comes next."""
     worker, now = page.worker, page.at
     facts = [("health", formatting.reason(reason, worker, now)) for reason in worker.reasons]
+    if worker.paused is not None:
+        facts.append(("pause", formatting.paused(worker.paused, now)))
     if worker.enabled:
         facts += [("held", hold_text.sentence(hold, now)) for hold in worker.holds]
     counts = [f"{worker.running} running", f"{worker.pending} pending", f"{worker.due} due"]

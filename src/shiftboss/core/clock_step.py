@@ -94,9 +94,15 @@ def _set_worker(draft: Draft, state: WorkerState, shift: Shift) -> None:
         disabled = replace(
             disabled, since=shift.move(disabled.since), probation_until=shift.moved(disabled.probation_until)
         )
+    paused = state.paused
+    if paused is not None:
+        until = shift.moved(paused.until) if paused.is_elapsed else paused.until
+        paused = replace(paused, since=shift.move(paused.since), until=until)
     known = tuple(replace(each, first_seen_at=shift.move(each.first_seen_at)) for each in state.declarations.known)
     declarations = replace(state.declarations, known=known)
-    moved = replace(state, declared_at=shift.move(state.declared_at), disabled=disabled, declarations=declarations)
+    moved = replace(
+        state, declared_at=shift.move(state.declared_at), disabled=disabled, paused=paused, declarations=declarations
+    )
     if moved != state:
         draft.put_worker(moved)
 

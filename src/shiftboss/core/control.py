@@ -13,7 +13,16 @@ from datetime import datetime
 
 from shiftboss.core.breaker import reset
 from shiftboss.core.declarations import Declarations, are_alike
-from shiftboss.core.events import Audit, RunEnded, RunStored, WorkerDisabled, WorkerEnabled, WorkerForgotten
+from shiftboss.core.events import (
+    Audit,
+    RunEnded,
+    RunStored,
+    WorkerDisabled,
+    WorkerEnabled,
+    WorkerForgotten,
+    WorkerPaused,
+    WorkerResumed,
+)
 from shiftboss.core.lifecycle import move
 from shiftboss.core.model import (
     CancelRequest,
@@ -23,6 +32,7 @@ from shiftboss.core.model import (
     Node,
     NodeMode,
     Origin,
+    Pause,
     Place,
     Run,
     Status,
@@ -36,7 +46,7 @@ from shiftboss.core.settle import end_pending
 from shiftboss.core.snapshot import NOTHING, Change, Draft, Snapshot
 from shiftboss.core.unreadable import REMEDY
 from shiftboss.core.value import Value, later, replace, seconds_between
-from shiftboss.errors import DuplicateKey, NotAllowed, UnknownNode, UnknownRun, WrongPayload
+from shiftboss.errors import ConfigurationError, DuplicateKey, NotAllowed, UnknownNode, UnknownRun, WrongPayload
 from shiftboss.errors import WorkerDisabled as RefusedDisabled
 
 
@@ -254,6 +264,65 @@ def enable(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], name: str, 
         draft.emit(WorkerEnabled(at=now, worker=name, by=by))
     draft.emit(Audit(at=now, worker=name, by=by, action="enable", before=state_text(state), after="enabled"))
     return draft.change(), enabled
+
+
+def pause(
+    snapshot: Snapshot,
+    now: datetime,
+    *,
+    ids: Iterator[int],
+    name: str,
+    by: str,
+    reason: str,
+    for_s: float | None,
+    until: datetime | None,
+) -> tuple[Change, WorkerState]:
+    """K7: start nothing of worker *name* for *for_s*, or *until* a time, or until somebody resumes it.
+
+    Another call replaces the pause.  Raises ConfigurationError for a time that has passed.
+    """
+    state = readable(snapshot, name)
+    if until is not None and until <= now:
+        raise ConfigurationError(f"until={until:%Y-%m-%d %H:%M:%S} UTC has passed; give a later time, or a duration")
+    end = until if for_s is None else later(now, for_s)
+    paused = replace(state, paused=Pause(by=by, reason=reason, since=now, until=end, is_elapsed=for_s is not None))
+    return Change(
+        workers=(paused,),
+        events=(
+            WorkerPaused(at=now, worker=name, by=by, reason=reason, until=end),
+            _audit_of_pause(state, paused, now, by=by, action="pause"),
+        ),
+    ), paused
+
+
+def resume(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], name: str, by: str) -> tuple[Change, WorkerState]:
+    """K7: end the pause of worker *name* now; one that is over already is only removed from the worker's row."""
+    state = readable(snapshot, name)
+    if state.paused is None:
+        return NOTHING, state
+    resumed = replace(state, paused=None)
+    if state.pause_at(now) is None:
+        return Change(workers=(resumed,)), resumed
+    return Change(
+        workers=(resumed,),
+        events=(
+            WorkerResumed(at=now, worker=name, by=by),
+            _audit_of_pause(state, resumed, now, by=by, action="resume"),
+        ),
+    ), resumed
+
+
+def _audit_of_pause(before: WorkerState, after: WorkerState, now: datetime, *, by: str, action: str) -> Audit:
+    return Audit(
+        at=now, worker=after.name, by=by, action=action, before=_pause_text(before, now), after=_pause_text(after, now)
+    )
+
+
+def _pause_text(state: WorkerState, now: datetime) -> str:
+    pause = state.pause_at(now)
+    if pause is None:
+        return "not paused"
+    return f"{pause.how}: {pause.reason}" if pause.reason else pause.how
 
 
 def state_text(state: WorkerState) -> str:

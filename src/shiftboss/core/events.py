@@ -200,6 +200,29 @@ class WorkerEnabled(Event, frozen=True, tag="worker_enabled"):
         return Words("enabled %s", (by_whom(self.by),))
 
 
+class WorkerPaused(Event, frozen=True, tag="worker_paused"):
+    ABOUT: ClassVar = About.WORKER
+    SEVERITY: ClassVar = Severity.INFO
+
+    by: str = ""
+    reason: str = ""
+    until: datetime | None = None  # K7: when it ends by itself; None: only a person resumes it
+
+    def says(self) -> Words:
+        until = "" if self.until is None else f" until {clock(self.until)}"
+        return Words("paused %s%s%s", (by_whom(self.by), until, f": {self.reason}" if self.reason else ""))
+
+
+class WorkerResumed(Event, frozen=True, tag="worker_resumed"):
+    ABOUT: ClassVar = About.WORKER
+    SEVERITY: ClassVar = Severity.SUCCESS
+
+    by: str = ""
+
+    def says(self) -> Words:
+        return Words("resumed %s", (by_whom(self.by),))
+
+
 class WorkerForgotten(Event, frozen=True, tag="worker_forgotten"):
     ABOUT: ClassVar = About.WORKER
     SEVERITY: ClassVar = Severity.INFO
@@ -408,6 +431,8 @@ AnyEvent = (
     | WorkerDeclared
     | WorkerDisabled
     | WorkerEnabled
+    | WorkerPaused
+    | WorkerResumed
     | WorkerForgotten
     | BreakerOpened
     | BreakerHalfOpen

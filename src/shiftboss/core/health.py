@@ -163,7 +163,9 @@ def in_a_word(status: str, reasons: Iterable[HealthReason]) -> str:
 def worker_health(snapshot: Snapshot, now: datetime, name: str, *, live: Collection[str], due: int = 0) -> WorkerHealth:
     """H1, H2.  *due* counts its runs that are due and wait.  Raises UnknownWorker."""
     state = snapshot.worker(name)
-    all_reasons = [*_disabled(state), *_offline(snapshot, state, live), *_troubles(snapshot, now, state, due=due)]
+    is_paused = state.pause_at(now) is not None  # K7: that its runs wait is meant
+    troubles = _troubles(snapshot, now, state, due=0 if is_paused else due, is_paused=is_paused)
+    all_reasons = [*_disabled(state), *_offline(snapshot, state, live), *troubles]
     reasons = sorted(all_reasons, key=lambda reason: _gravity(reason.severity))
     if reasons:
         return WorkerHealth(reasons[0].severity, tuple(reasons))
@@ -206,7 +208,9 @@ def _offline(snapshot: Snapshot, state: WorkerState, live: Collection[str]) -> I
         yield HealthReason(Health.DEGRADED, DRAINING, "every live node that could run it is draining", name)
 
 
-def _troubles(snapshot: Snapshot, now: datetime, state: WorkerState, *, due: int) -> Iterator[HealthReason]:
+def _troubles(
+    snapshot: Snapshot, now: datetime, state: WorkerState, *, due: int, is_paused: bool
+) -> Iterator[HealthReason]:
     """H2, in the order of the rule; before it, rows that cannot be read (W8)."""
     name, policy = state.name, state.definition.health
     for row in islice(snapshot.unreadable_of(name), MAX_ROWS) if name in snapshot.suspects else ():
@@ -228,7 +232,7 @@ def _troubles(snapshot: Snapshot, now: datetime, state: WorkerState, *, due: int
             yield HealthReason(Health.DEGRADED, "zombie", text, name)
     within_s = policy.expect_success_within_s
     since = snapshot.record(name).last_success_at or state.declared_at
-    if within_s is not None and seconds_between(since, now) > within_s:
+    if within_s is not None and not is_paused and seconds_between(since, now) > within_s:
         text = f"no success for {seconds_between(since, now):.0f} s, expected within {within_s:g} s"
         yield HealthReason(Health.UNHEALTHY, "no_success", text, name)
     breaker = snapshot.breakers.get(state.definition.breaker) if state.definition.breaker is not None else None

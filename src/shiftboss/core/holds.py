@@ -16,6 +16,7 @@ from shiftboss.core.gates.depends_on import UpstreamStale as UpstreamStale
 from shiftboss.core.gates.disabled import IsDisabled as IsDisabled
 from shiftboss.core.gates.draining import IsDraining as IsDraining
 from shiftboss.core.gates.not_due import NotDue as NotDue
+from shiftboss.core.gates.paused import IsPaused as IsPaused
 from shiftboss.core.gates.rate import RateReached as RateReached
 from shiftboss.core.gates.reserved import IsReserved as IsReserved
 from shiftboss.core.gates.shed import IsShed as IsShed

@@ -237,6 +237,22 @@ class Disabled(Value, frozen=True):
         return disabled_by(self.by)
 
 
+class Pause(Value, frozen=True):
+    """K7: who paused the worker and why.  `until` is None if only a person resumes it."""
+
+    by: str  # who
+    reason: str  # in their words
+    since: datetime  # when
+    until: datetime | None = None
+    is_elapsed: bool = False  # whether it was given as a duration, which the clock does not change (O4)
+
+    @property
+    def how(self) -> str:
+        """ "paused by ada until 2026-11-30 18:00:00 UTC", "paused"."""
+        until = "" if self.until is None else f" until {self.until:%Y-%m-%d %H:%M:%S} UTC"
+        return f"paused{f' by {self.by}' if self.by else ''}{until}"
+
+
 class WorkerState(Value, frozen=True):
     """A worker as the store keeps it: the declaration in force, and what people and failures decided about it."""
 
@@ -245,11 +261,17 @@ class WorkerState(Value, frozen=True):
     disabled: Disabled | None = None  # by whom and why; None while it is enabled
     unreadable: Unreadable | None = None  # W8: set if only a part of its row could be read
     declarations: Declarations = Declarations()  # M7: those that the store has met; none in a row older than M7
+    paused: Pause | None = None  # K7: the latest pause that nobody has ended; it may be over
 
     @property
     def name(self) -> str:
         """The worker's name."""
         return self.definition.name
+
+    def pause_at(self, now: datetime) -> Pause | None:
+        """K7: the pause that is in force at *now*: it ends at its time, whoever is there."""
+        pause = self.paused
+        return None if pause is None or (pause.until is not None and pause.until <= now) else pause
 
     @property
     def accepts(self) -> bool:

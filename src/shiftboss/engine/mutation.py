@@ -216,6 +216,15 @@ def enable(name: str, *, by: str, answer: Answer) -> Mutation:
     return Mutation(partial(control.enable, name=name, by=by), Needs(lanes=(name,)), answer, worker=name)
 
 
+def pause(name: str, *, for_s: float | None, until: datetime | None, by: str, reason: str, answer: Answer) -> Mutation:
+    rule = partial(control.pause, name=name, by=by, reason=reason, for_s=for_s, until=until)
+    return Mutation(rule, NO_NEEDS, answer, worker=name)
+
+
+def resume(name: str, *, by: str, answer: Answer) -> Mutation:
+    return Mutation(partial(control.resume, name=name, by=by), NO_NEEDS, answer, worker=name)
+
+
 def replay(run_id: int, *, by: str, delay_s: float, answer: Answer) -> Mutation:
     needs = Needs(runs=(run_id,), letters=(run_id,))
     return Mutation(partial(control.replay, run_id=run_id, by=by, delay_s=delay_s), needs, answer, adds_work=True)

@@ -120,6 +120,7 @@ RULE_OF = {
     "not_due": "O1",
     "unreadable": "W8",
     "disabled": "K5",
+    "paused": "K7",
     "concurrency": "C1",
     "rate": "B8",
     "depends_on": "D2",

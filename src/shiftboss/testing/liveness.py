@@ -274,7 +274,7 @@ class LivenessWatch:
 
 def _may_go(reasons: set[str]) -> bool:
     """Whether a run may start, or is to be skipped (D5)."""
-    return not reasons or ("skip" in reasons and reasons.isdisjoint({"disabled", "not_due", "unreadable"}))
+    return not reasons or ("skip" in reasons and reasons.isdisjoint({"disabled", "paused", "not_due", "unreadable"}))
 
 
 def _without_bytes(runs: Iterable[Run]) -> dict[int, Run]:

@@ -57,6 +57,8 @@ class Oracle:
             reasons.add("not_due")
         if not self._is_let_through(state, run):
             reasons.add("disabled")
+        if state.paused is not None and (state.paused.until is None or state.paused.until > self.now):
+            reasons.add("paused")
         running = self.running(run.worker)
         if definition.concurrency is not None and len(running) >= definition.concurrency:
             reasons.add("concurrency")

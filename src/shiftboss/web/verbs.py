@@ -53,6 +53,11 @@ class Field(NamedTuple):
 
 FIELDS = {
     "reason": Field(Note | None, None, "Why; recorded in the audit log.  null: no reason."),
+    "until": Field(
+        Delay | None,
+        None,
+        '`until`: how long, in seconds or as "2h", or a time of ISO 8601; null: until resumed.',
+    ),
     "note": Field(Note | None, None, "What was done about it; recorded in the audit log.  null: no note."),
     "delay": Field(Delay, 0.0, '`delay` in seconds or as "5m".'),
     "worker": Field(Text | None, None, "`worker`: only this one; null: all that the node declares."),
@@ -96,10 +101,11 @@ class Accepted(Value, frozen=True, omit_defaults=False):
 
 
 class Switched(Value, frozen=True, omit_defaults=False):
-    """A worker, and whether it is enabled now."""
+    """A worker, whether it is enabled now, and whether it is paused."""
 
     worker: str
     enabled: bool
+    paused: bool = False
 
 
 class Drained(Value, frozen=True, omit_defaults=False):
@@ -127,7 +133,7 @@ class Answer(NamedTuple):
 ANSWERS: dict[Any, Answer] = {
     NewRun: Answer(Accepted, lambda handle: Accepted(handle.id, handle.worker), 202),
     Run: Answer(Run, listed),
-    WorkerState: Answer(Switched, lambda state: Switched(state.name, enabled=state.disabled is None)),
+    WorkerState: Answer(Switched, lambda state: Switched(state.name, state.disabled is None, state.paused is not None)),
     DeadLetter: Answer(DeadLetter, lambda letter: letter),
     Node: Answer(Drained, lambda node: Drained(node.id, node.name, node.mode)),
     tuple[str, ...]: Answer(Preferred, Preferred),

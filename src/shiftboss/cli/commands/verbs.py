@@ -34,6 +34,7 @@ Given = dict[str, Any]  # the verb's own parameters, by name
 
 OPTIONS: dict[str, dict[str, Any]] = {  # the parameters that a command takes
     "reason": {"default": "", "help": "Recorded in the audit log."},
+    "until": {},
     "note": {"default": "", "help": "What was done about it; recorded in the audit log."},
     "delay": {"type": RATE, "help": "How fast the new runs become due: 10/s, 100/m.  [default: all at once]"},
 }
