@@ -177,6 +177,14 @@ def test_a_tail_that_was_cut_with_its_seals_is_seen_by_a_head_from_elsewhere_alo
         assert judged(ROWS, heads=[head]).limits == ()
 
 
+def test_a_cut_tail_is_named_by_the_rows_that_are_missing():
+    """A8"""
+    (doubt,) = judged(ROWS[:3], SEALS[:2], heads=[Head(SEALS[2].digest, 12)]).doubts
+
+    assert (doubt.what, doubt.first, doubt.last) == ("head", 6, 12)
+    assert doubt.text.startswith("row 12 is missing: the end was cut off after row 5")
+
+
 def test_what_was_added_after_a_cut_does_not_hide_it():
     rows = [*ROWS[:3], a_row(12, "another"), a_row(13)]
     seals = [*SEALS[:2], *sealed(rows[3:], 2, last=SEALS[1])]

@@ -430,6 +430,15 @@ class TestEnabling:
         (event,) = world.said(RunSkipped)
         assert (event.first, event.last, event.count) == (at("11:00"), at("14:00"), 4)
 
+    def test_an_instant_that_has_just_come_has_passed(self):
+        """K5"""
+        worker, records = a_worker(every=3600.0, disabled="ada"), {"a": a_record(anchor_at=at("06:00"))}
+        world = a_snapshot(an_occurrence(due_at=NOON), workers=[worker], records=records)
+        world.does(control.enable, name="a", by="ada")
+
+        assert (world.ended[1].cause, world.ended[1].covers_until) == (Cause.DISABLED, NOON)
+        assert [run.occurs_at for run in world.pending()] == [at("13:00")]
+
     def test_an_instant_that_lies_ahead_stays(self):
         worker = a_worker(every=3600.0, disabled="ada")
         world = a_snapshot(an_occurrence(due_at=at("13:00")), workers=[worker])

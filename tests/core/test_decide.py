@@ -199,6 +199,16 @@ class TestReservation:
         assert (starts(decision), gates(decision, 2)) == ([1], ["uses"])
         assert decision.look_at == {"a": after(30)}
 
+    def test_a_lane_whose_patience_is_over_is_noted_so_that_it_reserves_whenever_its_component_is_asked(self):
+        world = self.a_world(a_run("a", RUNNING), a_run("b"))
+        lists = Waitlists()
+        world.decide(after(29), waitlists=lists)
+        before = lists.patient("a")
+        world.decide(after(30), waitlists=lists)
+        (key,) = lists.patient("a")
+
+        assert (before, lists.best_patient("a", key)[2]) == ((), "b")
+
     def test_a_lane_that_comes_up_late_is_not_held_by_reservations_of_lower_rank(self):
         """P2: its list is opened in the walk, when another lane reserves no more."""
         workers = [

@@ -70,6 +70,15 @@ class TestStarving:
             "it cannot run at the same time as 'sync', which is critical and busy 75% of the time: it will seldom start"
         ]
 
+    def test_a_continuous_worker_is_busy_for_its_share_of_each_round(self):
+        """M5: a pause follows each iteration."""
+        sync = a_definition("sync", continuous=True, pause_s=10.0, priority="critical", health=expecting(30.0))
+        report = a_definition("report", every=60.0, blocks=("sync",))
+
+        assert [f.message for f in findings([sync, report]) if f.rule == "P2"] == [
+            "it cannot run at the same time as 'sync', which is critical and busy 75% of the time: it will seldom start"
+        ]
+
     def test_a_lower_priority_waits_its_offset_each_time(self):
         pump = a_definition("pump", **self.PUMP)
         report = a_definition("report", every=3600.0, priority="low", blocks=("pump",))

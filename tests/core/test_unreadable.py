@@ -222,9 +222,12 @@ class TestDeclaration:
             workers=[a_worker("a", breaker="a")],
             breakers=[unreadable(a_breaker("a"), "breaker", "a", fields=("policy",))],
         )
-        world.declare(a_definition("a", breaker="a", breaker_policy=policy))
+        change, _ = world_change(world, a_definition("a", breaker="a", breaker_policy=policy))
 
-        assert world.breakers["a"] == a_breaker("a", policy=policy)
+        assert [breaker for breaker in change.breakers if breaker.name == "a"] == [a_breaker("a", policy=policy)]
+        assert [(row.table, row.leaves) for row in change.set_aside] == [("breaker", False)], (
+            "the row as it was is kept"
+        )
 
 
 def world_change(world: World, *definitions: Any) -> Any:

@@ -82,6 +82,18 @@ def test_the_same_instant_again_is_due_once(agenda):
     assert agenda.due(at("12:10")) == set()
 
 
+@pytest.mark.parametrize("kept", ["unasked", "held_by_nodes", "held_by_company", "isolated", "waitlists"])
+def test_what_a_look_at_a_lane_would_change_is_known(agenda, kept):
+    if kept == "isolated":
+        agenda.isolated["a"] = a_run("a")
+    elif kept == "waitlists":
+        agenda.waitlists.file("a", RANK, Key(0, SLOT, SlotClass("coroutine", Priority.NORMAL)))
+    else:
+        getattr(agenda, kept).add("a")
+
+    assert (agenda.knows("a"), agenda.knows("b")) == (True, False)
+
+
 @pytest.mark.parametrize("kept", ["unasked", "held_by_nodes", "held_by_company"])
 def test_what_lanes_lacked_is_forgotten_when_they_are_looked_at(agenda, kept):
     getattr(agenda, kept).update(("a", "b"))

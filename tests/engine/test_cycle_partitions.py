@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import pytest
-from worlds import World
+from worlds import Kept, World
 
 from shiftboss.core.graph import partition_of
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition, Mode
 from shiftboss.engine.membership import renew
+from shiftboss.engine.mutation import drain
 from shiftboss.stores.memory.store import MemoryStore
 from shiftboss.testing.clock import VirtualClock
 
@@ -173,6 +174,27 @@ def test_what_lacked_a_slot_in_a_partition_that_others_hold_is_looked_at_again_a
     shared.held = set()
 
     assert [each.run.worker for each in world.turn().starts] == ["backup"]
+
+
+def test_while_no_slot_is_free_nothing_elsewhere_is_looked_at(shared):
+    """P3: it would be in vain, turn after turn."""
+    world = shared.world(MAIL, BACKUP, slots=1)
+    world.turn(world.trigger("mail")[0])
+    world.turn(world.trigger("backup")[0])
+    shared.held = {partition_of("backup")}
+
+    assert world.turn(world.trigger("mail")[0]).again is False
+
+
+def test_a_draining_node_looks_at_nothing_elsewhere(shared):
+    """G1"""
+    world = shared.world(MAIL, BACKUP, slots=1)
+    (start,) = world.turn(world.trigger("mail")[0], world.trigger("backup")[0]).starts
+    world.turn(drain("one", by="ada", answer=Kept()))
+    shared.held = {partition_of("backup")}
+    turn = world.turn(world.done(start))
+
+    assert (turn.starts, turn.missed, turn.again) == ([], [], False)
 
 
 def test_a_declaration_takes_the_whole_store_also_alone(shared, monkeypatch):

@@ -95,10 +95,10 @@ def test_a_node_that_begins_beside_a_dead_one_rescues_its_runs_at_once(clock):
     run_id = dead.running()
     store.gone.add("dead")
     one = ByHand(a_job(), name="one", store=store, clock=clock).enter()
+    assert dead.row is None
     one.step()
 
     assert list(one.hand.launches) == [run_id]
-    assert dead.row is None
 
 
 def test_a_client_knows_whether_anybody_has_declared_a_worker(clock):

@@ -66,6 +66,20 @@ def test_after_a_failure_it_writes_before_it_believes_the_store(client):
     assert client.engine.trouble is None
 
 
+def test_while_the_store_takes_no_writes_its_turn_is_put_off(client, monkeypatch):
+    """H3, H5: although it can be read."""
+    monkeypatch.setattr(client.engine._cycle, "turn", None)
+
+    def away(within_s):
+        raise StoreUnavailable("the store takes no writes")
+
+    client.engine._session.try_lock = away
+    client.step(after_s=5)
+
+    assert client.engine.trouble == "the store takes no writes"
+    assert client.wake.waits == [0.05]
+
+
 def test_what_came_while_it_found_the_store_away_has_its_own_time(client):
     client.store.is_away = True
 

@@ -11,7 +11,7 @@ from worlds import Kept
 
 from shiftboss.core.control import Request
 from shiftboss.core.events import ArrivalRefused
-from shiftboss.core.model import LogLine, Report, Status, Succeeded
+from shiftboss.core.model import Cause, DeadLetter, LogLine, Report, Status, Succeeded
 from shiftboss.core.note import Note
 from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.value import replace
@@ -23,6 +23,17 @@ from shiftboss.testing.clock import VirtualClock
 ANSWER, CLOCK = Kept(), VirtualClock(boot="boot-1")
 LINE = LogLine(run=7, fence=1, number=1, attempt=1, at=NOON, level="INFO", text="hello")
 PLACES = (("runs", "7"),)
+
+
+@pytest.mark.parametrize(("made", "action"), [(mutation.resolve, "resolved"), (mutation.discard, "discarded")])
+def test_who_closed_a_dead_letter_is_known_and_why(made, action):
+    """A1, Q3"""
+    letter = DeadLetter(run=1, worker="a", cause=Cause.ERROR, error_type="E", entered_at=NOON, has_payload=True)
+    world = a_snapshot(a_run(status=Status.DEAD), letters=[letter])
+    change, closed = made(1, by="ada", note="too old", answer=ANSWER).rule(world, NOON, ids=count(101))
+
+    assert (closed.state, closed.closed_by, closed.note) == (action, "ada", "too old")
+    assert [(event.by, event.action, event.after) for event in change.events] == [("ada", action, "too old")]
 
 
 def table():

@@ -145,3 +145,4 @@ def test_what_a_node_declares_and_does_not_run_cannot_freeze_it():
 def test_without_a_limit_the_lease_alone_decides():
     """C4: so nobody need know whether it is frozen."""
     assert not can_freeze(a_node("n1", "mine", freeze_limit_s=0.0), [a_definition("mine", executor="thread")])
+    assert can_freeze(a_node("n1", "mine", freeze_limit_s=0.5), [a_definition("mine", executor="thread")])

@@ -100,6 +100,30 @@ def test_lines_and_progress_are_masked_and_cut(launch):
     assert SECRET not in said_without_secrets(launch, Progress(1.0, message=f"at {SECRET}")).message
 
 
+def test_so_much_is_kept_of_each_text(launch):
+    """A12: rows stay small."""
+    long = "x y " * 10_000
+    error = redacted(launch, Failed(Error(type="E", message=long, traceback=long))).error
+    first, _, last = error.traceback.split("\n")
+    kept = {
+        "line": said_without_secrets(launch, a_line(long)).text,
+        "progress": said_without_secrets(launch, Progress(1.0, message=long)).message,
+        "reason": redacted(launch, Succeeded(result_error=long)).result_error,
+        "message": error.message,
+        "first of a traceback": first,
+        "last of a traceback": last,
+    }
+
+    assert {what: len(text) for what, text in kept.items()} == {
+        "line": 2_000,
+        "progress": 500,
+        "reason": 500,
+        "message": 2_000,
+        "first of a traceback": 4_000,
+        "last of a traceback": 12_000,
+    }
+
+
 def test_what_has_no_secret_stays_the_same_value(launch):
     line, progress, silent = a_line("hello"), Progress(1.0, message="half"), Progress(1.0)
 

@@ -386,6 +386,17 @@ def test_what_is_named_as_a_secret_is_masked_in_what_was_said_and_not_yet_writte
     assert not any("swordfish" in line.text for line in node.lines(launch))
 
 
+def test_a_secret_may_be_named_after_a_heartbeat_without_a_word(node):
+    """A12, H2"""
+    launch, ctx = node.launch()
+    ctx.heartbeat()
+    ctx.flush()
+    ctx.mask("swordfish")
+    node.tick()
+
+    assert node.stored(launch).progress is None
+
+
 def test_of_a_payload_the_places_are_remembered_where_it_stands(node):
     """A12: never the secret itself."""
     launch, ctx = node.launch(payload=b'{"a":"swordfish","b":"open"}', digest="x")

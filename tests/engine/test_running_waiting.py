@@ -207,7 +207,9 @@ def test_what_waits_is_handed_back_unentered_when_the_node_stops_or_loses_its_le
     node.running.release(node.snapshot)
 
     assert ("start", *key(second)) not in node.hand.said
+    durations_s = {(each.report.run, each.report.fence): each.report.duration_s for each in node.put if each.report}
     (report,) = [report for report in node.reports() if report[:2] == key(second)]
+    assert durations_s[key(second)] == 0.0
     assert isinstance(report[2], Interrupted)
     assert not report[2].began
     assert len(node.running) == 0

@@ -79,6 +79,7 @@ class TestCalls:
     def test_a_little_longer_where_that_is_near(self):
         """A healthy commit must not be cut because a phase begins."""
         assert asked(0.0).call_s(19.9, timeout_s=25.0) == 1.0
+        assert asked(0.0, timeout_s=2.0).call_s(0.95, timeout_s=2.0) == 0.5, "a quarter of a short time"
 
     def test_never_beyond_the_end(self):
         assert asked(0.0).call_s(23.6, timeout_s=25.0) == pytest.approx(0.4)

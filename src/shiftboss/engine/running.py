@@ -372,7 +372,7 @@ class RunningAttempts:
             lines, note = self._lines.get(key), self._notes.get(key)
             if lines:
                 self._lines[key] = deque((said_without_secrets(launch, line) for line in lines), maxlen=MAX_LINES)
-            if note is not None and note.progress is not None:
+            if note is not None:
                 self._notes[key] = replace(note, progress=said_without_secrets(launch, note.progress))
             places = places_of(values, launch.run.payload)
             if places:
