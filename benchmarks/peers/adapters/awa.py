@@ -37,6 +37,7 @@ def prepare(store: str) -> None:
     async def make() -> None:
         client = AsyncClient(store)
         await client.migrate()
+        await client.install_queue_storage()  # what its COPY needs
         await client.close()
 
     asyncio.run(make())
