@@ -287,6 +287,11 @@ def test_our_own_adapter_stores_jobs_in_one_process_and_runs_them_in_another(tmp
         numbers = {worker.hear("stamp", within_s=SOON_S)["number"] for _ in range(3)}
         took_s = worker.terminate()
 
+    with program("work", 2) as orphan:
+        orphan.hear("ready", within_s=SOON_S)
+        ended = orphan.finish()
+
+    assert ended, "a worker ends with the harness"
     assert numbers == {5, 6, 7}
     assert stored["from_ns"] < stored["to_ns"]
     assert took_s < measures.READY_S

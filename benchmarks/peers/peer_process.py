@@ -128,14 +128,16 @@ class Program:
         self.kill()  # what it left behind
         return took_s
 
-    def finish(self) -> None:
-        """End of requests; whoever does not end of its own accord is ended."""
+    def finish(self) -> bool:
+        """End of requests.  False: it did not end of its own accord, and was ended."""
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
             self._process.stdin.close()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_S)
+        ended = self._process.poll() is not None
         self.kill()
+        return ended
 
 
 @contextmanager

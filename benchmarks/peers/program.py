@@ -10,6 +10,7 @@ Roles, each a function of the adapter:
 Rules of this file
 - It imports the standard library alone.  Adapters import their library by its own name: they are modules of a package.
 - Whatever role, the first message is `ready`; a request is a line of JSON on stdin.
+- A worker ends with the harness: at the end of its stdin.
 - An adapter raises Absent for what its library does not have.  That is a message, no failure.
 """
 
@@ -18,6 +19,8 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import os
+import signal
 import sys
 import threading
 import time
@@ -57,6 +60,7 @@ def listen(bodies: Bodies, say: Voice) -> None:
     for line in sys.stdin:
         bodies.expect(json.loads(line)["total"])
         say("expecting")
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 async def produce(adapter: Any, store: str, say: Voice) -> None:

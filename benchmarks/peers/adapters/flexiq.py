@@ -15,13 +15,13 @@ def settings() -> dict[str, str]:
     return {
         "durability": "WAL, synchronous=NORMAL: a loss of power can take what was committed last",
         "storing": "enqueue_many, 1,000 a transaction",
-        "fetching": f"scheduler_batch_size={BATCH}, push_dispatch=True",
+        "fetching": f"scheduler_batch_size={BATCH}, polling every 50 ms (its push is for one process)",
         "slots": "100 threads",
     }
 
 
 def opened(store: str, slots: int) -> Queue:
-    return Queue(db_path=store, workers=slots, scheduler_batch_size=BATCH, push_dispatch=True)
+    return Queue(db_path=store, workers=slots, scheduler_batch_size=BATCH)
 
 
 def declared(store: str, bodies: Bodies, slots: int) -> Queue:

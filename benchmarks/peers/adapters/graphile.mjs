@@ -57,7 +57,7 @@ async function work() {
     expected = request.total;
     counted = 0;
     say("expecting");
-  });
+  }).then(() => process.kill(process.pid, "SIGKILL"));
   say("ready");
   await runner.promise;
   process.exit(0);
