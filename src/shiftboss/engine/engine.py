@@ -1,7 +1,7 @@
 """The engine: one thread that turns the cycle until it is told to stop.
 
 Rules of this file
-- It puts the parts of an engine together, and has the doors by which other threads reach them.
+- It puts the parts of an engine together, and has what other threads may call.
 - No user code runs in its thread, except subscribers, which must be quick.
 - What it has opened it closes, however it ends; whoever still waits for an answer then gets a refusal.
 """

@@ -97,10 +97,7 @@ class Program:
             finally:
                 if handle is not None:
                     os.close(handle)
-                for pipe in (process.stdin, process.stdout, process.stderr):
-                    if pipe is not None:
-                        with contextlib.suppress(OSError):
-                            pipe.close()
+                _close_pipes(process)
         code = code_of(process)
         process.wait()
         outcome = self._outcome(reason, code)
@@ -254,3 +251,10 @@ def _read(handle: int) -> bytes | None:
         return None
     except OSError:
         return b""
+
+
+def _close_pipes(process: subprocess.Popen[bytes]) -> None:
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()

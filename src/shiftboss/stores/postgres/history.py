@@ -20,7 +20,6 @@ from shiftboss.stores.sql import codec, history, shapes
 from shiftboss.stores.sql.statements import Pages, Question
 
 if TYPE_CHECKING:
-    from shiftboss.clock import Clock
     from shiftboss.stores.postgres.connection import Database
 
 PLAN_FOR_VALUES = Statement("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)")
@@ -237,10 +236,6 @@ class Queries(history.Queries[Statement]):
     pages = PAGES
     walk = unreadable.WALK
     _db: Database
-
-    def __init__(self, db: Database, clock: Clock) -> None:
-        self._db = db
-        self._clock = clock
 
     def _pending(self, wanted: HistoryFilter) -> list[Run]:
         return self._page(PENDING, wanted)

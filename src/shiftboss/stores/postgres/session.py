@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from shiftboss.core.lives import Counted
-from shiftboss.errors import Forked, NotStarted, ShiftbossError, StoreUnavailable
+from shiftboss.errors import ShiftbossError, StoreUnavailable
 from shiftboss.ports.cycle import Wanted
 from shiftboss.stores.postgres import errors, schema
 from shiftboss.stores.postgres import locks as postgres_locks
@@ -29,6 +29,7 @@ from shiftboss.stores.postgres.prune import PRUNINGS
 from shiftboss.stores.postgres.reads import Ahead, Asked, SeenPartitions, ViewReads, narrowed
 from shiftboss.stores.postgres.wire import Statement
 from shiftboss.stores.postgres.writes import WRITINGS, PostgresTransaction
+from shiftboss.stores.sql.in_use import must_be_usable
 from shiftboss.stores.sql.prune import prune
 from shiftboss.stores.sql.writes import seal_row
 
@@ -292,10 +293,4 @@ class PostgresSession:
             self._db.close()
 
     def _check(self) -> None:
-        if os.getpid() != self._pid:
-            raise Forked(
-                f"{self._store.url} was opened by process {self._pid}, but this is its child process {os.getpid()}; "
-                "start the orchestrator after the fork"
-            )
-        if not self._is_open:
-            raise NotStarted(f"this session of {self._store.url} is closed; open another one")
+        must_be_usable(self._store.url, pid=self._pid, is_open=self._is_open)

@@ -34,8 +34,10 @@ class Queries(Generic[S]):
 
     pages: Pages[S]  # set by each store, like the walk
     walk: RowWalk
-    _db: Connection[S]
-    _clock: Clock
+
+    def __init__(self, db: Connection[S], clock: Clock) -> None:
+        self._db = db
+        self._clock = clock
 
     # ── asking ───────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -22,7 +22,6 @@ from shiftboss.stores.sqlite.disk_reserve import RESERVE_BYTES
 from shiftboss.stores.sqlite.sealing import question
 
 if TYPE_CHECKING:
-    from shiftboss.clock import Clock
     from shiftboss.stores.sqlite.connection import Database, Scalar
 
 CHECK_S = 2.0  # of SQLite's quick check, for `doctor`
@@ -160,10 +159,6 @@ class Queries(history.Queries[str]):
     pages = PAGES
     walk = unreadable.WALK
     _db: Database
-
-    def __init__(self, db: Database, clock: Clock) -> None:
-        self._db = db
-        self._clock = clock
 
     # ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from shiftboss.clock import SystemClock
-from shiftboss.errors import Forked, NotStarted, ShiftbossError
+from shiftboss.errors import ShiftbossError
 from shiftboss.ports.cycle import Wanted
+from shiftboss.stores.sql.in_use import must_be_usable
 from shiftboss.stores.sql.prune import prune
 from shiftboss.stores.sql.reads import Seen
 from shiftboss.stores.sql.writes import seal_row
@@ -235,11 +236,5 @@ class SqliteSession:
             self._listener.close()
 
     def _check(self) -> None:
-        if os.getpid() != self._pid:
-            raise Forked(
-                f"{self._store.url} was opened by process {self._pid}, but this is its child process {os.getpid()}; "
-                "start the orchestrator after the fork"
-            )
-        if not self._is_open:
-            raise NotStarted(f"this session of {self._store.url} is closed; open another one")
+        must_be_usable(self._store.url, pid=self._pid, is_open=self._is_open)
         self._store.check_in_place()
