@@ -12,7 +12,8 @@ from shiftboss.core.events import ArrivalRefused
 from shiftboss.core.schedule import Every
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition, Misfire, Mode
-from shiftboss.engine.cycle import ARRIVALS_BACK_OFF_S, MAX_ARRIVALS, MAX_EXPIRED
+from shiftboss.engine.clock_rules import MAX_EXPIRED
+from shiftboss.engine.cycle import ARRIVALS_BACK_OFF_S, MAX_ARRIVALS
 from shiftboss.errors import StoreRejected, StoreUnavailable
 from shiftboss.stores.memory.reads import MemoryReader, MemoryTransaction
 

@@ -50,6 +50,7 @@ from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition
 from shiftboss.engine import (
     agenda,
+    clock_rules,
     clock_watch,
     cycle,
     declaring,
@@ -286,7 +287,7 @@ def never_disabled(patch: pytest.MonkeyPatch) -> None:
 
 
 def nothing_expires(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(cycle, "expire", lambda snapshot, now, *, ids, run: (NOTHING, None))
+    patch.setattr(clock_rules, "expire", lambda snapshot, now, *, ids, run: (NOTHING, None))
 
 
 def rescued_at_once(patch: pytest.MonkeyPatch) -> None:

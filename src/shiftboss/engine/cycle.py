@@ -17,24 +17,21 @@ from itertools import chain
 
 from shiftboss.clock import Clock
 from shiftboss.core.claim import claim, skip_for_dependency
-from shiftboss.core.clock_step import STEP_US, clock_was_set, scheduled, went_back_unseen_us
 from shiftboss.core.decide import Decision, Grant, decide, lanes_needed
 from shiftboss.core.events import Event
-from shiftboss.core.fleet import Processes, leases_held, live_nodes, lost_nodes
+from shiftboss.core.fleet import Processes, live_nodes
 from shiftboss.core.isolation import is_isolated
 from shiftboss.core.lane import QUEUES, Lane
-from shiftboss.core.model import ClockMark, Node, NodeMode, Origin, Run, Shed
+from shiftboss.core.model import Node, NodeMode, Origin, Run, Shed
 from shiftboss.core.opaque import OpaqueBytes
 from shiftboss.core.room import room_of
-from shiftboss.core.settle import expire, rescue
-from shiftboss.core.shift import Shift
 from shiftboss.core.snapshot import Change, Snapshot
 from shiftboss.core.subject import freed_by, freed_by_breaker
-from shiftboss.core.value import US, Value, replace
+from shiftboss.core.value import Value, replace
 from shiftboss.core.worker import Definition
 from shiftboss.engine import partitions
 from shiftboss.engine.agenda import Agenda
-from shiftboss.engine.clock_watch import ClockWatch, is_outdated
+from shiftboss.engine.clock_rules import ClockRules
 from shiftboss.engine.mutation import Mutation, Reply, pick_up
 from shiftboss.engine.partition_picker import PartitionPicker
 from shiftboss.engine.snapshot_cache import SnapshotCache
@@ -48,7 +45,6 @@ log = get_logger("shiftboss.engine")
 
 ARRIVALS_BACK_OFF_S = 1.0  # after a failure: by then something may have changed, and everything else goes on meanwhile
 MAX_ARRIVALS = 1000  # triggers from callers' own transactions that are taken in one transaction of ours
-MAX_EXPIRED = 1000  # runs that expire in one cycle; the rest in the next
 MANY_LANES = 500  # that have changed: some of them may start, so a look without a lock would be in vain
 LOOK_GAP_S = 0.050  # between two looks at the partitions that a busy node's turns do not hold
 
@@ -110,7 +106,7 @@ class Cycle:
         self._look_after_s = float("-inf")
         self._picker = PartitionPicker(clock.elapsed_s)
         self.may_start: Callable[[], bool] = lambda: True  # whether the lease is trusted (C3)
-        self._watch = ClockWatch(clock)
+        self._clock_rules = ClockRules(clock, node, self.cache, self.agenda)
         self.entered: Callable[[str], Collection[AttemptKey] | None] = lambda node: (
             None
         )  # of a node whose process is gone
@@ -152,7 +148,7 @@ class Cycle:
     def forget(self) -> None:
         self.session.forget()
         self.cache.forget()
-        self._watch.doubt()
+        self._clock_rules.doubt()
 
     def _halves(self, mutations: Sequence[Mutation], processes: Processes | None, error: StoreRejected) -> Turn:
         """Halve a batch that the store rejects until the guilty mutation is alone; only that one is refused."""
@@ -216,7 +212,7 @@ class Cycle:
             return False
         now = self.clock.now()
         give_up_at = self.cache.next_give_up_at
-        return (give_up_at is not None and give_up_at <= now) or self._watch.seems_set
+        return (give_up_at is not None and give_up_at <= now) or self._clock_rules.seems_set
 
     def _look_turn(self) -> Turn:
         """Nothing arrived: look at lanes that are due or that others changed, and lock only if something may start."""
@@ -274,7 +270,8 @@ class Cycle:
             if pick is not None and held is not None:
                 self._picker.on_acquired(pick, held)
             turn.claims_read = self.cache.refresh(tx)
-            needs_whole = held is not None and (self.snapshot.relations is not relations or self._clock_was_set(tx))
+            is_new = self.snapshot.relations is not relations
+            needs_whole = held is not None and (is_new or self._clock_rules.was_set(tx))
             if not needs_whole:
                 writer = Writer(tx, self.cache)
                 if arrivals:
@@ -295,7 +292,7 @@ class Cycle:
         held = tx.held
         ids = writer.ids()
         if held is None:
-            self._follow_clock(ids, writer, tx)
+            self._clock_rules.follow(ids, writer, tx)
         self.snapshot.clock = tx.clock_mark() if held is not None else self.snapshot.clock
         self._arrivals_wait = self._may_pick_up(tx)
         mutations, turn.missed = partitions.split_by_held(self.snapshot, mutations, held)
@@ -305,8 +302,9 @@ class Cycle:
         now = self.clock.now()  # read after the lock: whoever waited for the lock must not act on an older time
         self._apply(mutations, now, ids, writer, turn)
         if held is None:
-            self._apply_time(now, ids, writer, tx)
-            self._rescue(now, processes, ids, writer, tx)
+            self._clock_rules.expire_if_due(now, ids, writer, tx)
+            if processes is not None:
+                self._clock_rules.rescue_lost(now, processes, ids, writer, tx, entered=self.entered)
         self.snapshot.dirty.update(self.agenda.due(now))  # a full reading refills the agenda
         lanes = self._lanes_to_look_at(held)
 
@@ -354,101 +352,6 @@ class Cycle:
             writer.take(change)
             if mutation.answer is not None:
                 turn.replies.append((mutation.answer, value, None))
-
-    def _apply_time(self, now: datetime, ids: Iterator[int], writer: Writer, tx: Transaction) -> None:
-        """What happens merely because time passes: runs expire."""
-        give_up_at = self.cache.next_give_up_at
-        if give_up_at is not None and give_up_at <= now:
-            self._expire(now, ids, writer, tx)
-
-    def _clock_was_set(self, tx: Transaction) -> bool:
-        step_us = self._watch.step_us(tx.clock_mark())
-        return step_us is None or abs(step_us) >= STEP_US
-
-    def _follow_clock(self, ids: Iterator[int], writer: Writer, tx: Transaction) -> None:
-        """O4: before anything else, adapt the store to the clock as it is now."""
-        mark, now = tx.clock_mark(), self.clock.now()
-        step_us = self._watch.step_us(mark)
-        if step_us is None:
-            step_us = went_back_unseen_us(self.snapshot, now)
-        elif abs(step_us) < STEP_US:
-            step_us = None
-        seen = self._watch.saw(mark, step_us=step_us or 0)
-        self.snapshot.clock = seen
-        if step_us is not None:
-            self._shift(step_us, seen, now, ids, writer, tx)
-        elif is_outdated(mark, seen):
-            writer.take(Change(clock=seen))
-
-    def _shift(
-        self, step_us: int, mark: ClockMark, now: datetime, ids: Iterator[int], writer: Writer, tx: Transaction
-    ) -> None:
-        names, snapshot, shift = scheduled(self.snapshot), self.snapshot, Shift(step_us, now)
-        self.cache.load_lanes(names, tx)
-        waiting = chain.from_iterable(snapshot.lanes[name].standing.values() for name in names)
-        last = (snapshot.record(name).last_instant for name in names if snapshot.lanes[name].sealed)  # W8: it waits
-        begin = (*(run.occurs_at for run in waiting), *(at for at in last if at is not None))
-        after = min((now, *map(shift.move, begin))) - US
-        fired = tx.fired(names, after=after)
-        change, _ = clock_was_set(
-            snapshot,
-            now,
-            ids=ids,
-            step_us=step_us,
-            mark=mark,
-            fired={name: fired.get(name, ()) for name in names},
-            node=self.node.id if self.node is not None else "",
-            leases_too=self.clock.leases_by_wall,
-        )
-        began_s, lease_s = self.clock.elapsed_s(), self.clock.lease_s()
-        writer.take(change)
-        writer.flush()  # with a million waiting runs this takes SQLite some 13 s, in which nobody can renew a lease
-        change, _ = leases_held(snapshot, lease_s=lease_s, for_s=self.clock.elapsed_s() - began_s)
-        writer.take(change)
-        self.agenda.clear()  # every lane has to be looked at again
-        self.cache.next_give_up_at = tx.next_give_up()
-
-    def _expire(self, now: datetime, ids: Iterator[int], writer: Writer, tx: Transaction) -> None:
-        """End runs whose time is up, and the next scheduled runs too, which may be late at once (misfire="all")."""
-        left = MAX_EXPIRED
-        while left > 0:
-            writer.flush()
-            expiring = tx.expiring(now, limit=left)
-            if not expiring:
-                break
-            left -= len(expiring)
-            lanes = chain.from_iterable(
-                self.cache.lanes_of_end(run.worker, is_standing=run.is_standing) for run in expiring
-            )
-            self.cache.load_lanes(set(lanes), tx)
-            known = [run for run in expiring if run.worker in self.snapshot.workers]
-            for run in known:
-                writer.take(expire(self.snapshot, now, ids=ids, run=run)[0])
-            if not known:
-                break
-        next_at = tx.next_give_up()
-        if next_at is not None and next_at <= now and left > 0:
-            next_at = tx.next_give_up(now)  # what is late and still there cannot be ended here: it is unreadable, say
-        self.cache.next_give_up_at = next_at
-
-    def _rescue(
-        self, now: datetime, processes: Processes | None, ids: Iterator[int], writer: Writer, tx: Transaction
-    ) -> None:
-        if self.node is None or processes is None:
-            return
-        me = self.snapshot.nodes.get(self.node.id, self.node)
-        for node in lost_nodes(self.snapshot, me=me, lease_s=self.clock.lease_s(), processes=processes):
-            runs = list(self.snapshot.running_on(node.id))
-            lanes = {lane for run in runs for lane in self.cache.lanes_of_end(run.worker, is_standing=run.is_standing)}
-            if self.cache.missing(lanes):
-                writer.flush()
-                self.cache.load_lanes(lanes, tx)
-            is_gone = node.id in processes.dead or node.boot != me.boot  # otherwise only the end of its lease is known
-            entered = self.entered(node.id) if node.id in processes.dead else None
-            change, _ = rescue(
-                self.snapshot, now, ids=ids, node=node, by=me.id, process_is_gone=is_gone, entered=entered
-            )
-            writer.take(change)
 
     def _lanes_to_look_at(self, held: frozenset[int] | None = None) -> set[str]:
         """Lanes that have changed, or whose rank may have changed with them (D9); only in the *held* partitions."""

@@ -43,7 +43,7 @@ HANDED_BACK = frozenset({Cause.INTERRUPTED, Cause.RESCUED})  # R2
 SAME_S = 0.001  # O4: an interval may move by microseconds, to avoid scheduled times that ran already
 
 
-LASTING = frozenset(  # what does not go back when the store is put back
+LASTING = frozenset(  # what stays as it is when the store is restored
     {"has_partitions", "_clock", "_predicates", "violations", "marks", "acts", "starts", "ends", "dead", "wall_steps"}
     | {"last_fence", "last_run", "_fences_from", "_runs_from", "wall_set_s"}
 )
@@ -133,7 +133,7 @@ class History:
 
         self.last_fence = 0  # the largest that was ever given, even in a past that was lost (C9)
         self.last_run = 0
-        self._fences_from = 0  # fences given since the store was put back are larger than this
+        self._fences_from = 0  # fences that were given since the store was restored are larger
         self._runs_from = 0
         self.runs: dict[int, Run] = {}
         self.unfinished: dict[str, dict[int, Run]] = defaultdict(dict)
@@ -252,7 +252,7 @@ class History:
         self._fences_from, self._runs_from = self.last_fence, self.last_run
 
     def declares(self, node: Node) -> None:
-        """*node* lives, and the store was put back long ago: by now its declarations are there (M7)."""
+        """*node* lives, and the store was restored a while ago: by now its declarations are there (M7)."""
         missing = [name for name in node.workers if name not in self.workers]
         if missing or node.id not in self.nodes:
             self.violate(

@@ -198,7 +198,7 @@ class SimNode:
         mutations: list[Mutation] = []
         processes: Processes | None = None
         epoch = self.cycle.cache.epoch
-        if self._owes_declaration and self.declaring is not None:  # the store was put back
+        if self._owes_declaration and self.declaring is not None:  # the store was restored
             asked_s = self.clock.elapsed_s()
             mutations = [membership.renew(self._me(), self.clock), self.declaring.again(self.node)]
         elif self.lease.renew_in_s <= 0.0:
@@ -241,7 +241,7 @@ class SimNode:
             if self.id not in self.cycle.snapshot.nodes:
                 self.lease.lost()
         if self.cycle.cache.epoch != self._leased_in:
-            self.lease.lost()  # its row was put back with the store
+            self.lease.lost()  # its row was restored with the store
         if self.lease.is_trusted and self._shutdown.requests == 0:
             self.running.start(self.cycle.snapshot, turn.starts)
             self.running.release(self.cycle.snapshot)

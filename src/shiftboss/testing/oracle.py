@@ -105,7 +105,7 @@ class Oracle:
                 yield state.definition
 
     def _is_let_through(self, state: WorkerState, run: Run) -> bool:
-        """K5: whether a disabled worker may start it all the same."""
+        """K5: whether a disabled worker may start it nevertheless."""
         disabled = state.disabled
         if disabled is None or run.forced:
             return True

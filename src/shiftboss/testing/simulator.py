@@ -43,7 +43,7 @@ from shiftboss.testing.node import KeptAnswer, SimNode, State
 
 TICK_S = 1.0  # as in the engine: how soon another node sees that a process is gone
 LOST_NOTIFICATION_S = 5.0  # as the engine's longest wait: when a node looks again although no notification came
-DECLARED_WITHIN_S = 20.0  # after the store was put back: a node notices at the latest when it renews its lease
+DECLARED_WITHIN_S = 20.0  # after the store was restored: a node notices at the latest when it renews its lease
 ENVIRONMENT = "environment"
 
 Then = Callable[[], None]
