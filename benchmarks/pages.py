@@ -2,11 +2,16 @@
 
     python benchmarks/pages.py [--runs 1000000] [--workers 10000] [--rounds 15] [--store postgresql://…] [--folder DIR]
                                [--only PATTERN] [--json]
+    python benchmarks/pages.py --widths 100 10000 100000
 
 Three stores, filled by the store's own writes: few runs, many runs, and many runs of few workers.  Each is served over
 HTTP on loopback by a client, which runs nothing; every operation of `web/table.py` is asked with its filters, in
 turns, and the median counts.  The aim: no answer takes more than 200 ms, and none more than twice what it takes with
 few runs.
+
+With `--widths` it compares stores of so many workers and few runs instead: how long the server reads before it has all
+workers, and of each page the first answer after that, the median of later ones, and its size, beside those of the first
+width.  The aim: the first answer within 200 ms, and the first frame of the stream below 300 KB, at any width.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ import json
 import socket
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -58,6 +64,8 @@ from shiftboss.web.server import ListenAddress, Server
 from shiftboss.web.table import OPERATIONS, PREFIX
 
 FEW_RUNS = 10_000
+RUNS_OF_WIDTHS = 2_000
+MAX_FRAME_BYTES = 300_000
 FEW_WORKERS = 100
 LETTERS = 1_000  # open ones: somebody looks after them; the other dead runs were resolved
 EVENTS = 20_000
@@ -256,6 +264,12 @@ class Served:
                 found += data
             return bytes(found)
 
+    def wait_until_read(self) -> None:
+        """Until the server has read all workers, as it does at its start."""
+        for thread in threading.enumerate():
+            if thread.name == "shiftboss-read-ahead":
+                thread.join()
+
     def close(self) -> None:
         self._http.close()
         self._server.stop()
@@ -317,6 +331,8 @@ def questions(served: Served, since: datetime) -> list[Question]:
             {"state": "all", "since": week},
             {"state": "all", "error": "NoSuchError"},
         ],
+        "/health": [{}, {"health": "disabled"}],
+        "/graph": [{}, {"worker": worker}],
         "/dead-letters/groups": [{}, {"worker": worker}],
         "/dead-letters/{run}": [{"run": str(dead["id"])}],
         "/activity": [{}, {"worker": "worker-00001"}, {"worker": "no-such"}, {"cursor": "5000"}],
@@ -376,6 +392,81 @@ def row(what: str, acts: dict[str, Callable[[], bytes]], rounds: int) -> dict[st
     }
 
 
+# ── widths ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Answered(NamedTuple):
+    first_ms: float
+    warm_ms: float
+    kib: float
+
+
+PAGES_OF_WIDTHS = (
+    Question(f"{PREFIX}/status"),
+    Question(f"{PREFIX}/workers", {"q": "worker-00"}),
+    Question(f"{PREFIX}/workers", {"health": "disabled"}),
+    Question(f"{PREFIX}/workers", {"cursor": "unknown:normal:worker-00050"}),
+    Question(f"{PREFIX}/workers/worker-00001"),
+    Question(f"{PREFIX}/health"),
+    Question(f"{PREFIX}/graph"),
+    Question(f"{PREFIX}/graph", {"worker": "worker-00004"}),
+    Question(f"{PREFIX}/timeline"),
+)
+
+
+def compare_widths(folder: Path, widths: list[int], rounds: int, *, as_json: bool) -> int:
+    """Prints a table; 1 if the widest one misses an aim."""
+    answers: dict[int, dict[str, Answered]] = {}
+    for workers in widths:
+        url = f"sqlite:///{folder / f'wide-{workers}'}.db"
+        if not (folder / f"wide-{workers}.db").exists():
+            Filling(url, runs=RUNS_OF_WIDTHS, workers=workers)
+        began = time.perf_counter()
+        served = Served(url)
+        served.wait_until_read()
+        read_ms = (time.perf_counter() - began) * 1000
+        try:
+            acts: dict[str, Callable[[], bytes]] = {"SSE snapshot": served.snapshot}
+            acts |= {str(question).removeprefix(PREFIX): partial(served.get, question) for question in PAGES_OF_WIDTHS}
+            answers[workers] = {
+                "(read by the server)": Answered(read_ms, read_ms, 0),
+                **{what: answered(act, rounds) for what, act in acts.items()},
+            }
+        finally:
+            served.close()
+    if as_json:
+        print(
+            json.dumps({width: {what: each._asdict() for what, each in row.items()} for width, row in answers.items()})
+        )
+    else:
+        print_widths(answers)
+    widest = answers[widths[-1]]
+    is_soon = all(each.first_ms <= LIMIT_MS for what, each in widest.items() if not what.startswith("("))
+    return 0 if is_soon and widest["SSE snapshot"].kib * 1024 <= MAX_FRAME_BYTES else 1
+
+
+def answered(act: Callable[[], bytes], rounds: int) -> Answered:
+    taken: list[float] = []
+    for _ in range(rounds + 1):
+        began = time.perf_counter()
+        data = act()
+        taken.append((time.perf_counter() - began) * 1000)
+    return Answered(taken[0], statistics.median(taken[1:]), len(data) / 1024)
+
+
+def print_widths(answers: dict[int, dict[str, Answered]]) -> None:
+    narrow = next(iter(answers.values()))
+    print(f"{'':40}" + "".join(f"{width:>14,} workers              " for width in answers))
+    print(f"{'':40}" + "   first     warm  ratio      KiB  ratio" * len(answers))
+    for what in narrow:
+        print(f"{what[:40]:40}", end="")
+        for row in answers.values():
+            each, few = row[what], narrow[what]
+            print(f"{each.first_ms:8.1f} {each.warm_ms:8.1f} {each.warm_ms / few.warm_ms:6.1f}", end="")
+            print(f" {each.kib:8.1f} {each.kib / few.kib if few.kib else 1:6.1f}", end="")
+        print()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=1_000_000)
@@ -385,7 +476,13 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="where files go and stay (default: a temporary folder here)")
     parser.add_argument("--only", default="", help="only what fits this pattern")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--widths", type=int, nargs="+", help="compare stores with so many workers")
     options = parser.parse_args()
+    if options.widths:
+        with contextlib.ExitStack() as stack:
+            folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(dir=Path.cwd())))
+            folder.mkdir(exist_ok=True)
+            return compare_widths(folder, options.widths, options.rounds, as_json=options.json)
     sizes = {
         "few": (FEW_RUNS, options.workers),
         "many": (options.runs, options.workers),

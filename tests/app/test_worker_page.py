@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from shiftboss import ConfigurationError, Orchestrator, WorkerFilter
-from shiftboss.app import worker_page
+from shiftboss.app import pages, worker_page
 from shiftboss.app.json_format import encoded, rows_kept
 from shiftboss.app.views import Views
 from shiftboss.web import frames
@@ -123,6 +123,21 @@ def test_the_health_has_the_same_pages(boss, views):
     assert (first.status, first.counts) == (whole.status, whole.counts)
     assert list(dict.fromkeys(reason.worker for reason in first.reasons)) == list(first.workers)
     assert (list(found.workers), found.matching, found.status) == (["worker-00700"], 1, whole.status)
+
+
+def test_the_page_of_a_worker_names_so_many_related_ones_and_counts_the_others(monkeypatch):
+    monkeypatch.setattr(pages, "MAX_RELATED", 2)
+    boss = Orchestrator("memory:")
+    boss.worker(name="first")(nothing)
+    for number in range(5):
+        boss.worker(name=f"later-{number}", after=["first"], blocks=["first"] if number < 3 else [])(nothing)
+    boss.sync.start()
+    with contextlib.closing(Views(boss.store, boss.clock)) as views:
+        page = pages.page_of_worker(views, "first")
+    boss.sync.stop()
+
+    assert (page.triggers, page.blocked_with) == (("later-0", "later-1"), ("later-0", "later-1"))
+    assert page.related_left_out == 3 + 1
 
 
 # ── what it costs ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from shiftboss import Context, RetryPolicy, Status, StoreUnavailable
+from shiftboss import Context, RetryPolicy, Status, StoreUnavailable, WorkerFilter
 from shiftboss.ports.faces import HistoryFilter, LetterFilter
 from shiftboss.web import metrics
 from shiftboss.web.application import Application
@@ -23,7 +23,7 @@ NAMES = {
     "shiftboss_node_slots", "shiftboss_worker_enabled", "shiftboss_node_slots_used",
     "shiftboss_event_loop_lag_seconds", "shiftboss_build_info",
     "shiftboss_cycle_duration_seconds", "shiftboss_store_errors", "shiftboss_store_up",
-    "shiftboss_store_contact_age_seconds", "shiftboss_store_log_bytes",
+    "shiftboss_store_contact_age_seconds", "shiftboss_store_log_bytes", "shiftboss_workers",
 }  # fmt: skip
 
 
@@ -60,6 +60,19 @@ async def test_the_promised_names_are_there_with_true_values(shop):
     assert found["shiftboss_store_errors_total",] == 0
     assert found["shiftboss_store_up",] == 1
     assert found["shiftboss_store_contact_age_seconds",] < PATIENCE_S
+
+
+async def test_many_workers_are_counted_and_only_the_worst_have_series_of_their_own(shop, monkeypatch):
+    monkeypatch.setattr(metrics, "MOST_WORKERS", WorkerFilter(limit=2))
+    app = Application(shop, open_authenticator())
+    async with shop, httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE) as http:
+        await shop.disable("pick")
+        found = values((await http.get("/metrics")).text)
+
+    named = {key[1] for key in found if key[0] == "shiftboss_worker_enabled"}
+    assert (len(named), "pick" in named) == (2, True)
+    assert found["shiftboss_workers", "disabled"] == 1
+    assert sum(count for key, count in found.items() if key[0] == "shiftboss_workers") == len(shop.definitions)
 
 
 async def test_every_count_is_a_count_of_rows(shop):

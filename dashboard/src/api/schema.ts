@@ -696,7 +696,7 @@ export interface PageOfRun {
   at: string;
 }
 
-/** A worker and what belongs to it. `nodes`: the live ones that declare it; `why` is about its next run. */
+/** A worker and what belongs to it. `nodes`: the live ones that declare it; `why` is about its next run. `related_left_out`: how many names the three lists of related workers lack, because they have 500 at most. */
 export interface PageOfWorker {
   worker: WorkerStatus;
   definition: Definition;
@@ -712,6 +712,7 @@ export interface PageOfWorker {
   durations: Array<Lasted>;
   runs: Array<Run>;
   at: string;
+  related_left_out: number;
 }
 
 /** K7: who paused the worker and why. `until` is None if only a person resumes it. */

@@ -250,6 +250,7 @@ function Relations({ page }: { page: PageOfWorker }) {
     ["required by", page.dependents.length > 0 && page.dependents.map((name) => <Edge key={name} name={name} />)],
     ["triggers", page.triggers.length > 0 && page.triggers.map((name) => <Edge key={name} name={name} />)],
     ["never runs with", page.blocked_with.length > 0 && page.blocked_with.map((name) => <Edge key={name} name={name} />)],
+    ["not named here", page.related_left_out > 0 && plural(page.related_left_out, "more related worker")],
     ["breaker", it.breaker && <code>{it.breaker}</code>],
     ["resources", Object.entries(it.uses).map(([name, slots]) => `${name} (${plural(slots, "concurrency slot")})`).join(", ")],
     ["tags", it.tags.length > 0 && it.tags.join(", ")],

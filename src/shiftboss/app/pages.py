@@ -34,6 +34,7 @@ from shiftboss.ports.faces import HistoryFilter, LetterFilter
 MAX_CHAIN = 20  # runs that led to this one; a chain may have no beginning
 LOG_LINES = 8  # on the page of a run; its log has the others
 MAX_SHOWN_BYTES = 1 << 20  # of a payload: the most that a worker takes by default
+MAX_RELATED = 500  # names in each list of related workers
 DURATIONS = 50  # of a worker's last attempts
 
 
@@ -55,7 +56,10 @@ class ClockChange(Value, frozen=True, omit_defaults=False):
 
 
 class PageOfWorker(Value, frozen=True, omit_defaults=False):
-    """A worker and what belongs to it.  `nodes`: the live ones that declare it; `why` is about its next run."""
+    """A worker and what belongs to it.  `nodes`: the live ones that declare it; `why` is about its next run.
+
+    `related_left_out`: how many names the three lists of related workers lack, because they have 500 at most.
+    """
 
     worker: WorkerStatus
     definition: Definition
@@ -71,6 +75,7 @@ class PageOfWorker(Value, frozen=True, omit_defaults=False):
     durations: tuple[Lasted, ...]  # the newest last
     runs: tuple[Run, ...]
     at: datetime
+    related_left_out: int = 0
 
 
 def page_of_worker(views: Views, name: str, *, instants: int = 3, runs: int = 10) -> PageOfWorker:
@@ -80,14 +85,17 @@ def page_of_worker(views: Views, name: str, *, instants: int = 3, runs: int = 10
     live = views.live_nodes()
     coming = tuple(views.next_instants(name, instants))
     why = views.why(name)
+    relations = snapshot.relations
+    related = relations.excluding(name), relations.dependents.get(name, ()), relations.after.get(name, ())
+    blocked_with, dependents, triggers = (names[:MAX_RELATED] for names in related)
     return PageOfWorker(
         worker=views.worker(name),
         definition=state.definition,
         declared_at=state.declared_at,
         why=None if why is None else replace(why, run=listed(why.run)),
-        blocked_with=snapshot.relations.excluding(name),
-        dependents=snapshot.relations.dependents.get(name, ()),
-        triggers=snapshot.relations.after.get(name, ()),
+        blocked_with=blocked_with,
+        dependents=dependents,
+        triggers=triggers,
         nodes=tuple(n.name for n in snapshot.nodes.values() if n.id in live and name in n.workers),
         declared_otherwise=declared_otherwise(snapshot, name, live),
         next=coming,
@@ -95,6 +103,7 @@ def page_of_worker(views: Views, name: str, *, instants: int = 3, runs: int = 10
         durations=tuple(Lasted(each.ok, each.duration_s) for each in snapshot.record(name).ring[-DURATIONS:]),
         runs=tuple(listed(run) for run in views.history(HistoryFilter(worker=name, limit=runs))),
         at=views.now(),
+        related_left_out=sum(max(0, len(names) - MAX_RELATED) for names in related),
     )
 
 

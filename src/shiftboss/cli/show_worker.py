@@ -155,6 +155,7 @@ def _relations(page: PageOfWorker) -> list[tuple[str, str]]:
         ),
         ("required by", ", ".join(page.dependents)),
         ("triggers", ", ".join(page.triggers)),
+        ("not named here", f"{page.related_left_out:,} more related workers" if page.related_left_out else ""),
         ("tags", ", ".join(it.tags)),
     ]
     return [(key, text) for key, text in facts if text]

@@ -35,6 +35,8 @@ class MeasuredStatus(Protocol):
     def nodes(self) -> Sequence[Any]: ...
     @property
     def workers(self) -> Sequence[Any]: ...
+    @property
+    def totals(self) -> Any: ...
 
 
 class EventCounter:
@@ -113,7 +115,7 @@ def exposition(
     registry.register(_WithoutCreated(counted.registry))
     families = [*_of_store(contact_age_s, log_bytes, is_up=is_store_up), _built(version)]
     if status is not None:
-        families = [*_of_workers(status), *_of_nodes(status), *families]
+        families = [*_of_workers(status), *_of_nodes(status), _of_all(status), *families]
     fleet = "".join(family.text() for family in families)
     return fleet.encode() + generate_latest(registry), CONTENT_TYPE_LATEST
 
@@ -196,6 +198,14 @@ def _of_nodes(status: MeasuredStatus) -> Iterator[_Gauge]:
             used.add(name, node.used)
             lag.add(name, node.lag_s)
     return iter((slots, used, lag))
+
+
+def _of_all(status: MeasuredStatus) -> _Gauge:
+    """All workers, also those that have no series of their own."""
+    workers = _Gauge("shiftboss_workers", "Workers by health, also those without series of their own.")
+    for each in Health:
+        workers.add(_label("health", each.value), status.totals.health.get(each.value, 0))
+    return workers
 
 
 def _of_store(contact_age_s: float | None, log_bytes: int, *, is_up: bool) -> Iterator[_Gauge]:

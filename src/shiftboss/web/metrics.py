@@ -2,6 +2,7 @@
 
 Rules of this file
 - It needs a role: `metrics`, which gives access to nothing else, or any other role.
+- At most 10,000 workers have series of their own, the worst first; `shiftboss_workers` counts all of them.
 - This process's work is counted from the moment the application is made, which is before the orchestrator starts.  If
   the extra is not installed, nothing is counted, and the answer says what to install.
 """
@@ -19,8 +20,8 @@ from shiftboss.app.node import package_version
 from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.app.roles import Role
 from shiftboss.app.status import SystemStatus
-from shiftboss.app.views import Views
 from shiftboss.errors import OperatorError
+from shiftboss.ports.faces import WorkerFilter
 from shiftboss.web.access import Authenticator
 from shiftboss.web.operation import admitted
 from shiftboss.web.problems import Problem
@@ -28,6 +29,7 @@ from shiftboss.web.problems import Problem
 if TYPE_CHECKING:
     from shiftboss.observe.metrics import EventCounter
 
+MOST_WORKERS = WorkerFilter(limit=10_000)  # with series of their own: disabled ones, then the worst; 7 MB of text
 STATUS_WITHIN_S = 8.0  # Prometheus gives up after ten seconds, and ten thousand workers take one
 
 
@@ -51,7 +53,7 @@ class Metrics:
         if boss.trouble is None:
             with suppress(OperatorError, TimeoutError):  # the process's own metrics are sent all the same
                 async with asyncio.timeout(STATUS_WITHIN_S):
-                    status = await boss.ask(Views.status)
+                    status = await boss.ask(lambda views: views.status(MOST_WORKERS))
         data, content_type = await asyncio.to_thread(
             exposition,
             status,
