@@ -34,6 +34,8 @@ NOT_DECLARED = {
     "shiftboss.executors.pool",
     "shiftboss.executors.process",
     "shiftboss.observe",
+    "shiftboss.ports.store",
+    "shiftboss.stores.encryption",
     "shiftboss.stores.postgres",
     "shiftboss.stores.sqlite",
     "shiftboss.web",

@@ -228,6 +228,33 @@ def test_the_graph_is_a_tree_of_upstreams_and_what_is_shared(cli, shop):
     assert "mailer" in out
 
 
+def test_the_graph_around_a_worker_shows_the_nearest_and_counts_the_others(cli, shop):
+    graph = cli("graph", "--around", "report", "--limit", "2")
+    whole = cli("graph", "--json").json["workers"]
+
+    assert "fetch-data  not shown here\n└─ process-data  every 2 hours\n   └─ report" in graph.out
+    assert f"and {len(whole) - 2} more workers" in graph.err
+    assert cli("graph", "--around", "report", "--limit", "2", "--json").json["workers"].keys() == {
+        "process-data",
+        "report",
+    }
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("--around", "reprot"), "did you mean"),
+        (("--limit", "2", "--all"), "--all"),
+        (("app.py", "--limit", "2"), "about the store"),
+    ],
+)
+def test_a_graph_that_cannot_be_chosen_so_is_refused(cli, shop, args, says):
+    refused = cli("graph", *args)
+
+    assert refused.code != 0
+    assert says in refused.err
+
+
 def test_the_graph_of_an_app_needs_no_store(cli, shop):
     (shop / "shiftboss.db").unlink()
 

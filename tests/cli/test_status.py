@@ -95,6 +95,18 @@ def test_health_gives_a_word_and_the_reasons(cli, shop):
     assert cli("health", "--json").json["workers"]["report"]["status"] == "disabled"
 
 
+def test_health_with_a_limit_is_about_the_worst_and_counts_all(cli, shop):
+    one = cli("health", "--limit", "1")
+    whole, page = cli("health", "--json").json, cli("health", "--limit", "1", "--json").json
+
+    assert one.code == 3
+    assert f"and {len(whole['workers']) - 1} more workers" in one.err
+    assert (page["status"], page["counts"]) == (whole["status"], whole["counts"])
+    assert (list(page["workers"]), page["matching"]) == (["report"], len(whole["workers"]))
+    assert (whole["next"], page["next"] is None) == (None, False)
+    assert cli("health", "--limit", "1", "--all").code == 2
+
+
 def test_nodes_says_that_there_is_none(cli, shop):
     found = cli("nodes")
 

@@ -19,6 +19,7 @@ from shiftboss.cli.root import root
 from shiftboss.core.redact import redaction
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.parameters import plain_payload
+from shiftboss.web import list_queries
 from shiftboss.web.actions import TriggerBody
 from shiftboss.web.application import Application
 from shiftboss.web.request_parsing import read_body
@@ -503,6 +504,17 @@ async def test_dead_letters_are_grouped_shown_and_listed(api):
     ]
     assert [letter["run"] for letter in fatal["letters"]] == [runs[2]]
     assert one["run"]["id"] == runs[0]
+
+
+async def test_of_very_many_groups_of_dead_letters_the_largest_are_shown(api, monkeypatch):
+    monkeypatch.setattr(list_queries, "MAX_GROUPS", 1)
+    for to in ("broken", "broken", "nobody"):
+        await a_dead_letter(api, to)
+
+    groups = await api.get("/dead-letters/groups")
+
+    assert (groups["total"], groups["left_out"]) == (3, 1)
+    assert [each["count"] for each in groups["groups"]] == [2]
 
 
 async def test_a_run_that_is_no_dead_letter_says_so(api):

@@ -443,10 +443,11 @@ export interface GraphNode {
   tags: Array<string>;
 }
 
-/** The largest first; `total` is the sum of their counts. */
+/** The 500 largest, the largest first; `total` counts the letters of all, `left_out` the groups that are missing. */
 export interface Groups {
   total: number;
   groups: Array<DeadGroup>;
+  left_out: number;
 }
 
 /** H1. */

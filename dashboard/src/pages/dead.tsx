@@ -5,7 +5,7 @@ import { get } from "../api/client";
 import type { DeadGroup, DeadLetter, Groups, Letters } from "../api/schema";
 import { mayDoToMany } from "../api/permissions";
 import type { Role } from "../api/session";
-import { count, label, shortType } from "../format";
+import { count, label, plural, shortType } from "../format";
 import { useQuery } from "../live/useQuery";
 import { useStableRows } from "../live/stableRows";
 import { useFrames } from "../live/hooks";
@@ -147,6 +147,7 @@ function OpenGroups({ about, filter, chosen, choose, changed, changes }: { about
           <Group alone={data.groups.length === 1} key={`${group.worker} ${group.cause} ${group.error_type}`} group={group} since={filter.since} chosen={chosen} choose={choose} changed={changed} changes={changes} />
         ))}
       </ul>
+      {data.left_out > 0 && <p class="quiet-line">{plural(data.left_out, "smaller group is", "smaller groups are")} not shown: choose a worker or an error type.</p>}
     </>
   );
 }

@@ -67,6 +67,7 @@ class NodeParts:
     ) -> None:
         self._declares_new = declares_new
         self.store = store
+        self.cipher = cipher_of(store)
         self._boss = boss
         self._stack = contextlib.ExitStack()
         self._closes_by_s = float("inf")
@@ -147,7 +148,7 @@ class NodeParts:
             version=package_version(),
             code_version=boss.code_version,
             durability=self.store.durability,
-            decodes=cipher_of(self.store).key_ids,
+            decodes=self.cipher.key_ids,
             freeze_limit_s=boss.freeze_limit_s,
         )
 
@@ -171,7 +172,7 @@ class NodeParts:
             shutdown_timeout_s=boss.shutdown_timeout_s,
             keep=boss.keep,
             entries=self.entries,
-            decodes=cipher_of(self.store).key_ids,
+            decodes=self.cipher.key_ids,
             keyring=keys_of(self.store, create=self.node is not None),
             owns_process=owns_process,
         )

@@ -27,7 +27,6 @@ from shiftboss.app.options import CALL, ORCHESTRATOR, SecretValue
 from shiftboss.app.sync import SyncFace
 from shiftboss.clock import Clock, SystemClock
 from shiftboss.context import Context, storable
-from shiftboss.core.events import Event
 from shiftboss.core.fleet import FREEZE_LIMIT_S
 from shiftboss.core.health import MAX_DEAD_LETTERS
 from shiftboss.core.kinds import MAX_REMARK_CHARS, Duration
@@ -44,14 +43,15 @@ from shiftboss.executors import environment
 from shiftboss.executors.command import Command
 from shiftboss.ports.codec import Codec
 from shiftboss.ports.executor import Body
-from shiftboss.ports.store import Store
 
 if TYPE_CHECKING:  # 15 ms of import, left to the start and the first question
     from shiftboss.app.open_node import OpenNode
     from shiftboss.app.views import Views
+    from shiftboss.core.events import Event
     from shiftboss.core.health import StoreTrouble
     from shiftboss.engine.observers import Meter, Subscriber
     from shiftboss.engine.shutdown import ShutdownReport
+    from shiftboss.ports.store import Store
 
 Authorize = Callable[[Any], Any]
 ASGIApplication = Callable[[Any, Any, Any], Awaitable[None]]

@@ -20,7 +20,6 @@ from shiftboss.core.control import Request
 from shiftboss.core.redact import places_of
 from shiftboss.core.value import replace
 from shiftboss.errors import ConfigurationError, WaitTimeout
-from shiftboss.stores.encryption import cipher_of
 from shiftboss.trace import current_traceparent
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ def request_of(node: OpenNode, name: str, payload: bytes | None, options: Mappin
 
 def known_digests(node: OpenNode, payload: bytes, *, is_keyed: bool) -> tuple[str, ...]:
     """O5: the digest that it is stored with, then those with which the same payload may have been stored before."""
-    cipher = cipher_of(node.store)
+    cipher = node.parts.cipher
     form = json_text.in_one_form(payload)
     plain = hashlib.sha256(form).hexdigest()
     if not is_keyed:

@@ -8,10 +8,12 @@ Rules of this file
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from shiftboss.errors import ConfigurationError
-from shiftboss.ports.store import Arrival
+
+if TYPE_CHECKING:
+    from shiftboss.ports.store import Arrival
 
 ACCEPTED = "psycopg, asyncpg, SQLAlchemy (its connections and sessions) or Django"
 

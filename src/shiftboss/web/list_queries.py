@@ -27,6 +27,7 @@ from shiftboss.web.operation import Call
 from shiftboss.web.params import GroupsAsked, Instant, LettersState, Limit, Name, RunAsked, RunId, Text
 
 EVENTS_AT_ONCE = 500
+MAX_GROUPS = 500  # of dead letters; each worker may have several
 MAX_EVENT_PAGES = 10
 
 
@@ -145,17 +146,19 @@ async def letters(call: Call, params: LettersAsked) -> Letters:
 
 
 class Groups(Value, frozen=True, omit_defaults=False):
-    """The largest first; `total` is the sum of their counts."""
+    """The 500 largest, the largest first; `total` counts the letters of all, `left_out` the groups that are missing."""
 
     total: int
     groups: tuple[DeadGroup, ...]
+    left_out: int = 0
 
 
 async def letter_groups(call: Call, params: GroupsAsked) -> Groups:
     """Open dead letters by worker, cause and error type."""
     wanted = DeadLetterSelection(worker=params.worker, error=params.error, since=params.since)
     groups = await call.ask(lambda views: grouped(open_letters(views, wanted)))
-    return Groups(sum(group.count for group in groups), tuple(groups))
+    total = sum(group.count for group in groups)
+    return Groups(total, tuple(groups[:MAX_GROUPS]), max(0, len(groups) - MAX_GROUPS))
 
 
 async def letter(call: Call, params: RunAsked) -> PageOfRun:
