@@ -34,9 +34,9 @@ class Work:
             self.asked += 1
             return ask(view, run)
 
-        def counting_enter(walk: Any, name: str, lane: Any) -> None:
+        def counting_enter(walk: Any, name: str) -> None:
             self.entered += 1
-            enter(walk, name, lane)
+            enter(walk, name)
 
         def counting_read(cache: Any, names: Sequence[str], reader: Any, *, limit: int) -> None:
             self.read += len(names)

@@ -38,7 +38,7 @@ class Shape(NamedTuple):
 
 
 ONE_WORKER = Shape([Definition("noop")], start=153, end=77)
-A_WORKER_EACH = Shape([Definition(name) for name in NAMES], start=196, end=110)
+A_WORKER_EACH = Shape([Definition(name) for name in NAMES], start=175, end=110)
 SCHEDULED = Shape(  # each end also stores the next run
     [Definition(name, mode=Mode.SCHEDULED, schedule=Every(3600.0), start=Start.NOW, concurrency=1) for name in NAMES],
     start=0,

@@ -19,7 +19,7 @@ from shiftboss.core.gates.gate import Answer, Here, View
 from shiftboss.core.gates.table import ask, ask_here, ask_node
 from shiftboss.core.hold import Ends, Hold, Scope
 from shiftboss.core.isolation import Company, is_isolated
-from shiftboss.core.lane import QUEUES, Lane
+from shiftboss.core.lane import QUEUES
 from shiftboss.core.model import Claim, Node, Run, Status
 from shiftboss.core.next_run import NO_QUEUE, beside_heads
 from shiftboss.core.policy import Priority
@@ -154,7 +154,8 @@ class Walk:
         for name in names:
             self._lists.leave(name)
         self._order = Order(self._lists, room, held)
-        self._enter_all(names)
+        for name in sorted(set(names)):
+            self._enter(name)
 
     def asks(self) -> Iterator[Answer]:
         """Each candidate in rank order, after it was granted, skipped or held."""
@@ -213,28 +214,24 @@ class Walk:
                 self.decision.again.add(name)  # its lists were opened again by what came after it
             elif name in self.snapshot.workers:
                 self._load_around(name)
-                self._enter_all([name])
+                self._enter(name)
 
     def _load_around(self, name: str) -> None:
         """Have the lanes read that are needed to enter *name*; those that the walk began with were read before."""
-        needed = lanes_needed(self.snapshot, (name,))
+        needed = lanes_needed(self.snapshot, (name,)) if name in self.snapshot.relations.members else (name,)
         if self._load is not None and not all(map(self._is_whole, needed)):
             self._load(needed)
-
-    def _enter_all(self, names: Iterable[str]) -> None:
-        """Enter lanes, and before anything of them is asked those of their components that reserve (B4)."""
-        new = {name for name in names if name not in self.decision.entered}
-        self.decision.entered.update(new)
-        for name in sorted(new):
-            self._order.touch(self.snapshot.relations.first(name))
-            self._enter(name, self.snapshot.lane(name))
 
     def _is_whole(self, name: str) -> bool:
         """Whether nothing of that lane can be missing."""
         lane = self.snapshot.lanes.get(name)
         return lane is not None and lane.is_whole
 
-    def _enter(self, name: str, lane: Lane) -> None:
+    def _enter(self, name: str) -> None:
+        """Enter a lane; before anything of it is asked, those of its component that reserve will be (B4)."""
+        self.decision.entered.add(name)
+        self._order.touch(self.snapshot.relations.first(name))
+        lane = self.snapshot.lane(name)
         if name in self._lists.reserving:
             self._lists.reserving.discard(name)
             self._reserved.add(name)

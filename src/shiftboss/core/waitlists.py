@@ -16,7 +16,7 @@ Rules of this file
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, heapreplace
 from itertools import count
 from typing import NamedTuple
 
@@ -231,15 +231,20 @@ class Order:
 
     def best(self) -> Rank | None:
         """The rank of the best lane."""
-        while self._heap:
-            rank, key, first = self._heap[0]
+        heap = self._heap
+        while heap:
+            top = heap[0]
+            rank, key, first = top
             entry = self._find(key, first)
-            if entry is not None and entry[0] == rank:
+            if entry is None:
+                heappop(heap)
+                continue
+            if entry[0] != rank:  # the list has another best lane by now: it is the best of all if it stays on top
+                top = (entry[0], key, first)
+                heapreplace(heap, top)
+            if heap[0] is top:
                 self._best = entry[2]
-                return rank
-            heappop(self._heap)
-            if entry is not None:
-                heappush(self._heap, (entry[0], key, first))
+                return entry[0]
         return None
 
     def take(self) -> str:
