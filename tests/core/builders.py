@@ -214,7 +214,7 @@ class World(Snapshot):
             for run in decision.skips:
                 self.does(skip_for_dependency, now, run=run)
             fence = next(self.fences)
-            runs = [self.does(claim, now, grant=grant, node=node, fence=fence) for grant in decision.grants]
+            runs = self.does(claim, now, grants=decision.grants, node=node, fence=fence)
             started += [run.id for run in runs if run is not None]
             if not decision.skips and not decision.grants:
                 return started

@@ -113,7 +113,7 @@ def waiting(*ids: int) -> World:
 def granted(run: Any, definition: dict[str, Any], **options: Any) -> Change:
     marks = {name: options.pop(name) for name in ("probe", "fallback", "degraded") if name in options}
     world = a_snapshot(run, workers=[a_worker("a", **definition)], **options)
-    return does(world, claim, grant=Grant(world.pending()[0], **marks), node="n1", fence=9)
+    return does(world, claim, grants=[Grant(world.pending()[0], **marks)], node="n1", fence=9)
 
 
 def rescued(*, gone: bool = True, entered: Any = None, node: dict[str, Any] | None = None, **fields: Any) -> Change:

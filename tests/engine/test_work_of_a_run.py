@@ -37,12 +37,12 @@ class Shape(NamedTuple):
         return [each.name for each in self.definitions] * (RUNS // len(self.definitions))
 
 
-ONE_WORKER = Shape([Definition("noop")], start=153, end=77)
-A_WORKER_EACH = Shape([Definition(name) for name in NAMES], start=175, end=110)
+ONE_WORKER = Shape([Definition("noop")], start=145, end=77)
+A_WORKER_EACH = Shape([Definition(name) for name in NAMES], start=170, end=107)
 SCHEDULED = Shape(  # each end also stores the next run
     [Definition(name, mode=Mode.SCHEDULED, schedule=Every(3600.0), start=Start.NOW, concurrency=1) for name in NAMES],
     start=0,
-    end=242,
+    end=230,
 )
 
 

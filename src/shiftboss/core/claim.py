@@ -1,4 +1,4 @@
-"""A granted run becomes running: the rule of a start.
+"""Granted runs become running: the rule of a start.
 
 Rules of this file
 - One change holds the claim, the missed scheduled times that the run takes up, the next scheduled run and the breaker's
@@ -8,7 +8,7 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from shiftboss.core.decide import Grant
@@ -22,17 +22,25 @@ from shiftboss.core.value import replace, seconds_between
 
 
 def claim(
-    snapshot: Snapshot, now: datetime, *, ids: Iterator[int], grant: Grant, node: str, fence: int
-) -> tuple[Change, Run | None]:
-    """Start the granted run; the answer is the running run, or None if its misfire policy dropped it."""
+    snapshot: Snapshot, now: datetime, *, ids: Iterator[int], grants: Iterable[Grant], node: str, fence: int
+) -> tuple[Change, list[Run | None]]:
+    """Start the granted runs, one after another.
+
+    The answer is each running run, or None in place of one that its misfire policy dropped.
+    """
     draft = Draft(snapshot, now, ids)
-    run = grant.run
+    runs = [_claim(draft, grant, node=node, fence=fence) for grant in grants]
+    return draft.change(), runs
+
+
+def _claim(draft: Draft, grant: Grant, *, node: str, fence: int) -> Run | None:
+    run, now = grant.run, draft.now
     definition = draft.worker(run.worker).definition
     is_new_occurrence = run.origin is Origin.OCCURRENCE and not run.has_started
     if is_new_occurrence:
         taken = take_up(draft, definition, run)
         if taken is None:
-            return draft.change(), None
+            return None
         run = taken
     started = draft.put(
         replace(
@@ -59,7 +67,7 @@ def claim(
         next_occurrence(draft, definition)
     delay_s = max(0.0, seconds_between(run.due_at, now))
     draft.emit(RunStarted(at=now, worker=run.worker, run=run.id, node=node, attempt=started.attempt, delay_s=delay_s))
-    return draft.change(), started
+    return started
 
 
 def skip_for_dependency(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], run: Run) -> tuple[Change, None]:

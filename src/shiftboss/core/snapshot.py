@@ -24,6 +24,7 @@ from shiftboss.core.value import Value
 from shiftboss.errors import NotLoaded, UnknownWorker, did_you_mean
 
 NO_RECORD = Record()
+NO_RUNS: dict[int, Run] = {}
 
 
 class Change(Value, frozen=True):
@@ -323,6 +324,7 @@ class Draft:
         "_letters",
         "_records",
         "_runs",
+        "_runs_by",
         "_set_aside",
         "_workers",
         "now",
@@ -334,6 +336,7 @@ class Draft:
         self.now = now
         self._ids = ids
         self._runs: dict[int, Run] = {}
+        self._runs_by: dict[str, dict[int, Run]] = {}  # the same runs by worker
         self._workers: dict[str, WorkerState] = {}
         self._records: dict[str, Record] = {}
         self._breakers: dict[str, BreakerState] = {}
@@ -365,17 +368,15 @@ class Draft:
 
     def running_of(self, name: str) -> list[Run]:
         """Running runs of a worker, including those of this draft."""
-        drafted = self._runs
+        drafted = self._runs_by.get(name, NO_RUNS)
         runs = [run for run in self.snapshot.running_of(name) if run.id not in drafted and not self._is_aside(run)]
-        return runs + [run for run in drafted.values() if run.worker == name and run.status is Status.RUNNING]
+        return runs + [run for run in drafted.values() if run.status is Status.RUNNING]
 
     def standing_of(self, name: str) -> list[Run]:
         """Pending runs of a worker that rules made (scheduled, iteration, after), including those of this draft."""
-        drafted = self._runs
+        drafted = self._runs_by.get(name, NO_RUNS)
         runs = [run for run in self.snapshot.lane(name).standing.values() if run.id not in drafted]
-        return runs + [
-            run for run in drafted.values() if run.worker == name and run.is_standing and run.status is Status.PENDING
-        ]
+        return runs + [run for run in drafted.values() if run.is_standing and run.status is Status.PENDING]
 
     def sealed_of(self, name: str) -> list[Run]:
         """Waiting runs of a worker that cannot be read."""
@@ -389,6 +390,7 @@ class Draft:
     def put(self, run: Run) -> Run:
         if run.unreadable is None:
             self._runs[run.id] = run
+            self._runs_by.setdefault(run.worker, {})[run.id] = run
         return run
 
     def put_worker(self, state: WorkerState) -> None:

@@ -494,16 +494,15 @@ class Cycle:
         for run in decision.skips:
             writer.take(skip_for_dependency(self.snapshot, now, ids=ids, run=run)[0])
         payloads = self._decoded(decision.grants, writer, tx)
-        snapshot, node, fence = self.snapshot, self.node.id, tx.number
-        for grant in decision.grants:
-            if grant.run.id in snapshot.undecodable:
-                continue
-            change, run_or_none = claim(snapshot, now, ids=ids, grant=grant, node=node, fence=fence)
-            writer.take(change)
-            if run_or_none is not None:
-                payload = payloads.get(run_or_none.id)
-                run = run_or_none if payload is None else replace(run_or_none, payload=payload)
-                started.append(Launchable(run, grant))
+        grants = [grant for grant in decision.grants if grant.run.id not in self.snapshot.undecodable]
+        if not grants:
+            return started
+        change, claimed = claim(self.snapshot, now, ids=ids, grants=grants, node=self.node.id, fence=tx.number)
+        writer.take(change)
+        for grant, running in zip(grants, claimed, strict=True):
+            if running is not None:
+                payload = payloads.get(running.id)
+                started.append(Launchable(running if payload is None else replace(running, payload=payload), grant))
         return started
 
     def _decoded(self, grants: Collection[Grant], writer: Writer, tx: Transaction) -> dict[int, bytes]:
