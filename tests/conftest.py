@@ -46,8 +46,31 @@ def _state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 # ── beside each other ──────────────────────────────────────────────────────────────────────────────────────────────
 
-LONG = ("tests/properties/test_systems.py", "tests/properties", "tests/browser", "tests/cases", "tests/chaos",
-        "tests/executors", "tests/cli")  # fmt: skip
+# Those that take longest come first, and of these whoever computes beside whoever waits (`--durations=0` tells).
+LONG = (
+    "tests/properties/test_systems.py",
+    "tests/executors/test_poison.py",
+    "tests/browser/test_acting.py",
+    "tests/app/test_within.py",
+    "tests/browser/test_pages.py",
+    "tests/executors/test_process_executor.py",
+    "tests/browser/test_hostile.py",
+    "tests/web/test_strangers.py",
+    "tests/browser/test_living.py",
+    "tests/cli/test_processes.py",
+    "tests/browser/test_doors.py",
+    "tests/app/test_encryption.py",
+    "tests/properties/test_mistakes.py",
+    "tests/web/test_live.py",
+    "tests/browser",
+    "tests/chaos",
+    "tests/properties",
+    "tests/executors",
+    "tests/cases",
+    "tests/cli",
+    "tests/app",
+    "tests/web",
+)
 
 
 @pytest.hookimpl(optionalhook=True)
