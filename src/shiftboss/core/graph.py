@@ -44,12 +44,7 @@ class Relations(Value, frozen=True):
         """Derive the relations of *definitions*; names that nobody declares are left out (`check` reports them)."""
         known = {definition.name: definition for definition in definitions}
         words = {name: frozenset(definition.blocks) for name, definition in known.items() if definition.blocks}
-        words_of_all = frozenset().union(*words.values())
-        marks = {
-            name: marks_of_one
-            for name, definition in known.items()
-            if not (marks_of_one := _marks(definition)).isdisjoint(words_of_all) or name in words
-        }
+        marks = _marks_that_matter(known, words)
         after: dict[str, list[str]] = defaultdict(list)
         dependents: dict[str, list[str]] = defaultdict(list)
         breakers: dict[str, list[str]] = defaultdict(list)
@@ -66,18 +61,9 @@ class Relations(Value, frozen=True):
             for resource, permits in definition.uses.items():
                 users[resource].append(name)
                 wanted[resource].add(permits)
-        edges = [
-            *((name, word) for name, spoken in words.items() for word in spoken),
-            *(
-                (name, mark)
-                for name, marks_of_one in marks.items()
-                for mark in marks_of_one & words_of_all
-                if mark != name
-            ),
-            *((a, b) for graph in (after, dependents) for a, bs in graph.items() for b in bs if a in known),
-            *((names[0], other) for names in (*breakers.values(), *users.values()) for other in names[1:]),
-        ]
-        members = _components(edges, known)
+        directed = ((a, b) for graph in (after, dependents) for a, bs in graph.items() for b in bs if a in known)
+        shared = ((names[0], b) for names in (*breakers.values(), *users.values()) for b in names[1:])
+        members = _components([*_exclusions(words, marks), *directed, *shared], known)
         partitions = {name: partition_of(members[name][0] if name in members else name) for name in known}
         in_partition: dict[int, list[str]] = defaultdict(list)
         for name, partition in partitions.items():
@@ -262,6 +248,24 @@ def find_cycle(edges: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
 
 def _is_free(definition: Definition) -> bool:
     return not any(getattr(definition, option) for option in HOLDING)
+
+
+def _marks_that_matter(
+    known: Mapping[str, Definition], words: Mapping[str, frozenset[str]]
+) -> dict[str, frozenset[str]]:
+    """The marks of each worker that another one blocks, or that blocks others itself."""
+    words_of_all = frozenset().union(*words.values())
+    marks = {name: _marks(definition) for name, definition in known.items()}
+    return {name: own for name, own in marks.items() if name in words or not own.isdisjoint(words_of_all)}
+
+
+def _exclusions(words: Mapping[str, frozenset[str]], marks: Mapping[str, frozenset[str]]) -> Iterator[tuple[str, str]]:
+    """Who blocks what, and who has a mark that somebody blocks: edges by way of names and tags."""
+    words_of_all = frozenset().union(*words.values())
+    for name, blocked in words.items():
+        yield from ((name, word) for word in blocked)
+    for name, own in marks.items():
+        yield from ((name, mark) for mark in own & words_of_all if mark != name)
 
 
 def _marks(definition: Definition) -> frozenset[str]:
