@@ -185,7 +185,8 @@ class Loop:
             waits.append(self._ticks.due_in_s)
             agenda = self._cycle.agenda.next_at if self._shutdown.announced is Phase.RUNNING else None
             times = (agenda, self._cycle.cache.next_give_up_at)
-            waits += (seconds_between(now, at) for at in times if at is not None)
+            soonest_s = GATHER_S if self._pace.is_busy else 0.0  # what is due by then shares a commit
+            waits += (max(soonest_s, seconds_between(now, at)) for at in times if at is not None)
         return max(0.0, min(waits))
 
 

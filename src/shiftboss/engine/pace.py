@@ -1,9 +1,10 @@
-"""When a busy engine lets ends of runs gather before it commits them.
+"""When a busy engine lets ends of runs, and due times, gather before it commits them.
 
 Rules of this file
 - It never delays what somebody waits for: an answer, the end of a run, a run that could start because of it.
-- An engine that is idle at least half of its time gathers nothing.  With 50,000 scheduled workers spread over a minute
-  a node makes 1,700 small commits a second; where ends of runs share them, it needs three quarters of the time.
+- What is due starts up to 5 ms later, if the engine is busy; whatever arrives meanwhile ends that wait.
+- An engine that is idle at least three quarters of its time gathers nothing.  With 100,000 workers spread over a minute
+  a node would make 3,300 small commits a second; where they share them, it makes 200.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.waitlists import Waitlists
 from shiftboss.engine.mutation import Mutation
 
-GATHER_S = 0.005  # how long the end of a run may wait for its commit: the price, in latency
+GATHER_S = 0.005  # how long the end of a run, or a due run, may wait for its commit: the price, in latency
+BUSY = 0.25  # share of the time
 FEW = 32  # more than this need not gather: together they are a large commit already
 OVER_S = 0.25  # how far back "busy" looks
 
@@ -38,8 +40,8 @@ class Pace:
 
     @property
     def is_busy(self) -> bool:
-        """Whether turns took more than half of the time."""
-        return self._share > 0.5
+        """Whether turns took more than a quarter of the time."""
+        return self._share > BUSY
 
 
 def may_wait(
