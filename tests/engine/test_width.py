@@ -13,6 +13,8 @@ from shiftboss.core.model import Error, Failed, Succeeded
 from shiftboss.core.policy import BreakerPolicy, RetryPolicy
 from shiftboss.core.room import KEPT_OF
 from shiftboss.core.schedule import Every
+from shiftboss.core.snapshot import Change
+from shiftboss.core.unreadable import SetAside
 from shiftboss.core.worker import Definition, Mode, Start, Upstream
 from shiftboss.engine.cycle import Launchable
 from shiftboss.engine.snapshot_cache import SnapshotCache
@@ -184,3 +186,45 @@ def test_who_waits_behind_one_that_blocks_all_is_not_asked_meanwhile(width, monk
     assert asked_meanwhile <= 20 * ASKS
     assert len(turn.starts) == SLOTS - SLOTS // KEPT_OF
     assert work.asked <= ASKS + SLOTS
+
+
+@pytest.mark.parametrize("width", [NARROW, WIDE])
+def test_lanes_of_workers_that_are_new_to_the_store_are_not_read(width, monkeypatch):
+    """M3: what waits of them is what their declaration has stored in the same transaction."""
+    work = Work(monkeypatch)
+    world = World(*scheduled(width), slots=SLOTS)
+
+    assert work.read == 0
+    started = {launch.run.worker for launch in world.first.starts}
+    waiting = {name for name, lane in world.cycle.snapshot.lanes.items() if not lane.is_empty}
+    assert started | waiting == set(names(width))
+    assert len(started) > 0
+
+
+@pytest.mark.parametrize("width", [NARROW, WIDE])
+def test_an_engine_with_nothing_due_touches_no_lane(width, monkeypatch):
+    """M2: nothing is asked, entered or read when it wakes, however many workers wait for their time."""
+    every = Every(3600.0)
+    definitions = [
+        Definition(name, mode=Mode.SCHEDULED, schedule=every, start=Start.NEXT, concurrency=1) for name in names(width)
+    ]
+    world = World(*definitions, slots=SLOTS)
+    work, opened = Work(monkeypatch), []
+    monkeypatch.setattr(world.session, "read", lambda: opened.append("read"))
+    monkeypatch.setattr(world.session, "begin", lambda *_, **__: opened.append("begin"))
+    for _ in range(10):
+        world.clock.advance(5.0)
+        world.turn()
+
+    assert (work.asked, work.entered, work.read, opened) == (0, 0, 0, [])
+
+
+def test_runs_of_a_name_whose_row_was_set_aside_are_read_when_it_is_declared_again():
+    """A5: its lane is not taken for empty."""
+    world = World(Definition("w"))
+    world.turn(*(world.trigger("w", delay_s=3600)[0] for _ in range(2)))
+    state, snapshot = world.cycle.snapshot.workers["w"], world.cycle.snapshot
+    snapshot.apply(Change(set_aside=(SetAside("worker", "w", world.clock.now(), "ada", worker="w"),)))
+    snapshot.apply(Change(workers=(state,)))
+
+    assert world.cycle.cache.missing(["w"]) == ["w"]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 MAX_DOC_CHARS = 200  # of the first line of a docstring or command, in lists
 RETRY, HEALTH = RetryPolicy(), HealthPolicy()  # workers with the same policies share them
+NO_USES: dict[str, int] = {}  # nobody writes into it; an empty dict takes 64 bytes
 DEFAULT_EVERY_S = 300.0  # for mode="scheduled" without every= or cron=
 PriorityName = Literal["low", "normal", "high", "critical"]
 Exceptions = type[BaseException] | Iterable[type[BaseException]]
@@ -159,6 +160,7 @@ def _definition(name: str, body: AnyBody, options: Mapping[str, Any]) -> Definit
     given |= {field: options[option] for option, field in SIZES.items() if option in options}
     if given.get("timeout_s") == 0:
         raise ConfigurationError("timeout=0 allows no run; give a duration, or None for no limit")
+    given.setdefault("uses", NO_USES)
     given.setdefault("concurrency", None if mode is Mode.TRIGGERED else 1)
     given.setdefault("probation_s", PROBATION_OF_TRIGGERED_S if mode is Mode.TRIGGERED else PROBATION_S)
     breaker: OwnBreaker | None = options.get("breaker")

@@ -64,6 +64,11 @@ class Declarations(Value, frozen=True):
         declaration = Declaration(key, self._next_number(now), now)
         return replace(self, known=_kept(self.known, declaration, {key, self.current, *keep}))
 
+    def compact(self) -> Declarations:
+        """The same with one text for the key that is current, which was read as two."""
+        current = self.find(self.current)
+        return self if current is None else replace(self, current=current.key)
+
     def _next_number(self, now: datetime) -> int:
         last = self.known[-1].number if self.known else 0
         return max(last + 1, (now - EPOCH) // US)

@@ -68,6 +68,7 @@ class Snapshot:
         self.running_by: dict[str, dict[int, Run]] = {}  # the same runs by worker
         self._running_on: dict[str, dict[int, Run]] = {}  # … and by node; "" for a claim that cannot be read
         self.lanes: dict[str, Lane] = {}
+        self.strays: set[str] = set()  # names of no worker of which runs may wait nevertheless: their row was set aside
         self.fetched: dict[int, Run] = {}  # runs read by id for this cycle's mutations, finished ones too
         self.keyed: dict[tuple[str, str], Run] = {}  # by idempotency key, read for the mutations of this cycle
         self.letters: dict[int, DeadLetter] = {}  # read for the mutations of this cycle
@@ -136,6 +137,9 @@ class Snapshot:
         for row in change.set_aside:
             if row.leaves:
                 self._apply_set_aside(row)
+        for state in change.workers:
+            if state.name not in self.workers and state.name not in self.strays:
+                self.lanes.setdefault(state.name, Lane())  # it is new, so what waits of it is in this change
         for run in change.runs:
             self._apply_run(run)
         for name, record in change.records:
@@ -176,6 +180,7 @@ class Snapshot:
         elif row.table == "worker":
             for known in (self.workers, self.records, self.lanes):
                 known.pop(name, None)
+            self.strays.add(name)
             self.rebuild()
         elif row.table == "record":
             self.records.pop(name, None)
@@ -263,6 +268,7 @@ class Snapshot:
             self.workers.pop(name, None)
             self.records.pop(name, None)
             self.lanes.pop(name, None)
+            self.strays.add(name)
         if redeclared or change.forgotten:
             self.rebuild(redeclared)
 

@@ -55,7 +55,6 @@ class Declaring:
         self._clock = clock
         self._is_dead = is_dead
         self._remembered: dict[tuple[str, str], Declaration] = {}
-        self._looked_at: dict[tuple[str, str], Declarations] = {}
         self._seen: tuple[object, ...] | None = None  # when nothing of this node was out of force
         self._again_at_s = float("-inf")
 
@@ -143,9 +142,6 @@ class Declaring:
             self._keep(("resource", name), key, snapshot.size_declarations.get(name, NO_DECLARATIONS))
 
     def _keep(self, place: tuple[str, str], key: str, declarations: Declarations) -> None:
-        if declarations is self._looked_at.get(place):
-            return
-        self._looked_at[place] = declarations
         declaration, before = declarations.find(key), self._remembered.get(place)
         if declaration is not None and (before is None or before.number < declaration.number):
             self._remembered[place] = declaration

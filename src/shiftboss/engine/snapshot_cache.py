@@ -85,6 +85,7 @@ class SnapshotCache:
         self.snapshot.dirty.clear()  # everything that waits is on the agenda
         self.snapshot.freed.clear()
         self.snapshot.freed_breakers.clear()
+        self.snapshot.strays = {name for name in delta.waiting or () if name not in self.snapshot.workers}
         for name, at in (delta.waiting or {}).items():
             state = self.snapshot.workers.get(name)
             self.agenda.look_at(name if state is None else state.name, at)
@@ -102,6 +103,7 @@ class SnapshotCache:
             if state.unreadable is not None or record.unreadable is not None:
                 snapshot.suspect(state.name)
         self._add_lanes(delta.lanes)
+        snapshot.strays.update(delta.forgotten)
         for name in delta.forgotten:
             for known in (snapshot.workers, snapshot.records, snapshot.lanes):
                 known.pop(name, None)
@@ -127,7 +129,7 @@ class SnapshotCache:
         definition = self._definitions.get(state.name)
         if definition is None or definition != state.definition:
             return state
-        return replace(state, definition=definition)
+        return replace(state, definition=definition, declarations=state.declarations.compact())
 
     def _take_in_claims(self, claimed: Collection[int], changed: Iterable[Run], of: Collection[str] | None) -> None:
         running, running_by = self.snapshot.running, self.snapshot.running_by
