@@ -249,17 +249,19 @@ def _changes(parent: ast.AST, field: str, index: int | None, node: ast.AST) -> I
     if isinstance(node, ast.comprehension):
         for n in range(len(node.ifs)):
             yield Change(node, "ifs", n, None)
-    yield from _changes_of_cases(node)
+    yield from _changes_of_cases(put, node)
     if isinstance(node, ast.stmt):
         yield from _changes_of_statement(put, node)
 
 
-def _changes_of_cases(node: ast.AST) -> Iterator[Change]:
+def _changes_of_cases(put: Callable[[ast.AST], Change], node: ast.AST) -> Iterator[Change]:
     if isinstance(node, ast.match_case) and node.guard is not None:
         yield Change(node, "guard", None, None)
     if isinstance(node, ast.MatchOr):
-        for n in range(len(node.patterns)):
+        for n in range(len(node.patterns)) if len(node.patterns) > 2 else ():  # of two, one alone is no alternative
             yield Change(node, "patterns", n, None)
+        if len(node.patterns) == 2:
+            yield from (put(pattern) for pattern in reversed(node.patterns))
 
 
 def _changes_of_statement(put: Callable[[ast.AST], Change], node: ast.stmt) -> Iterator[Change]:

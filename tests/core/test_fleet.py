@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from builders import NOON, a_node, a_snapshot
+from builders import NOON, a_node, a_snapshot, unreadable
 
 from shiftboss.core import fleet
 from shiftboss.core.events import NodeJoined, NodeLeft, NodeShedding
@@ -18,6 +18,15 @@ def renew(world, node, lease_s):
     world.apply(change)
     assert world.nodes[node.id] == answer
     return answer
+
+
+def test_good_leases_last_longer_by_what_nobody_could_renew_in():
+    """O4, W8"""
+    good, just, over = (a_node(f"n{n}", lease_until_s=until_s) for n, until_s in enumerate((130.0, 100.0, 99.9)))
+    broken = unreadable(a_node("n3", lease_until_s=130.0), "node")
+    change, _ = fleet.leases_held(a_snapshot(nodes=[good, just, over, broken]), lease_s=100.0, for_s=20.0)
+
+    assert {node.id: node.lease_until_s for node in change.nodes} == {"n0": 150.0, "n1": 120.0}
 
 
 class TestLease:

@@ -133,10 +133,34 @@ class TestDurations:
             kinds.duration(value, name="d")
 
 
+class TestStorable:
+    @pytest.mark.parametrize(
+        ("value", "can"),
+        [("", True), ("abc", True), ("für", True), ("\0", False), ("ü\0", False), ("\ud800", False)],
+    )
+    def test_a_text_that_every_store_can_keep(self, value, can):
+        """W9: no NUL and no half of a character."""
+        assert kinds.is_storable(value) is can
+
+
+class TestOptions:
+    def test_of_several_unknown_options_the_first_by_name_is_named(self):
+        with pytest.raises(ConfigurationError, match="a: there is no option 'colour'; "):
+            Table(key=optional(text())).read({"speed": 1, "colour": 2, "key": None}, of="a")
+
+
 class TestSizes:
     @pytest.mark.parametrize(
         ("value", "size"),
-        [(1024, 1024), (1e6, 1_000_000), ("512", 512), ("1KB", 1024), ("1.5 MiB", 1_572_864), ("2g", 2_147_483_648)],
+        [
+            (1, 1),
+            (1024, 1024),
+            (1e6, 1_000_000),
+            ("512", 512),
+            ("1KB", 1024),
+            ("1.5 MiB", 1_572_864),
+            ("2g", 2_147_483_648),
+        ],
     )
     def test_bytes_as_people_write_them(self, value, size):
         assert kinds.size(value, name="s") == size

@@ -52,6 +52,7 @@ def test_an_interval_is_said_in_the_largest_unit_that_fits(schedule: Schedule, w
         (Cron("0 8 * * 7"), "Sundays at 08:00 (UTC)"),
         (Cron("@monthly"), "monthly on day 1 at 00:00 (UTC)"),
         (Cron("0 2 1,15 * *"), "monthly on days 1 and 15 at 02:00 (UTC)"),
+        (Cron("0 2 1-5 * *"), "at 02:00 on every day of month from 1 through 5 (UTC)"),
         (Cron("@yearly"), "yearly on 1 January at 00:00 (UTC)"),
     ],
 )

@@ -176,6 +176,14 @@ def test_what_lacked_a_slot_in_a_partition_that_others_hold_is_looked_at_again_a
     assert [each.run.worker for each in world.turn().starts] == ["backup"]
 
 
+def test_a_worker_that_is_gone_waits_nowhere(shared):
+    world = shared.world(MAIL)
+    world.cycle.snapshot.dirty.add("gone")
+    turn = world.turn(world.trigger("mail")[0])
+
+    assert (turn.again, world.cycle.snapshot.dirty) == (False, set())
+
+
 def test_while_no_slot_is_free_nothing_elsewhere_is_looked_at(shared):
     """P3: it would be in vain, turn after turn."""
     world = shared.world(MAIL, BACKUP, slots=1)

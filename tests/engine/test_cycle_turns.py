@@ -603,6 +603,19 @@ def test_what_was_shed_starts_as_soon_as_its_node_sheds_no_more():
     assert [start.run.id for start in world.turn(shed("one", Shed.NOTHING, "")).starts] == [answer.value.id]
 
 
+def test_what_was_stored_long_before_it_starts_comes_with_its_payload():
+    """W5: a waiting run is known without it."""
+    clock = VirtualClock()
+    store = MemoryStore(clock=clock)
+    Cycle(store.session(), clock, None)
+    world = World(MAIL, store=store, clock=clock)
+    world.turn(world.trigger("mail", payload=b"[1]", digest="x", delay_s=5.0)[0], world.trigger("mail", delay_s=5.0)[0])
+    world.cycle.forget()
+    clock.advance(5)
+
+    assert [start.run.payload for start in world.turn().starts] == [b"[1]", None]
+
+
 def test_what_lacked_a_slot_starts_in_the_first_look_after_somebody_else_gave_one_back():
     """P3: the look takes it off its list, and the turn that writes asks about it again."""
     world = World(MAIL, Definition(name="other"), slots=1)

@@ -108,6 +108,18 @@ def test_when_everything_has_ended_it_is_over_before_its_time(one):
     assert 3.0 <= report.duration_s <= 4.0
 
 
+def test_while_something_is_left_to_write_it_is_not_over(one):
+    """G4"""
+    one.engine.stop()
+    one.step()
+    before = one.is_over
+    answer = one.trigger()
+    with_it = one.is_over
+    one.step()
+
+    assert (before, with_it, one.is_over, answer.value is None) == (True, False, True, False)
+
+
 def test_what_was_cut_short_is_handed_back_and_its_attempt_is_given_back(one):
     """G2"""
     run_id = one.running()

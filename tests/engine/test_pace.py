@@ -9,7 +9,7 @@ from worlds import World
 from shiftboss.core.schedule import Every
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition, Mode, Start, Upstream
-from shiftboss.engine.pace import FEW, GATHER_S, Pace, may_wait
+from shiftboss.engine.pace import GATHER_S, Pace, may_wait
 from shiftboss.testing.clock import VirtualClock
 
 TICK = Definition("tick", mode=Mode.SCHEDULED, schedule=Every(60.0), start=Start.NOW, concurrency=1)
@@ -55,7 +55,8 @@ def test_the_end_of_a_run_that_nobody_waits_for_may_wait():
     assert ends(world, start) is True
     assert ends(world, start, awaited={start.run.id}) is False, "somebody waits for it"
     assert ends(world) is False, "there is nothing to gather"
-    assert ends(world, *[start] * FEW) is False, "they are a large commit already"
+    assert ends(world, *[start] * 31) is True
+    assert ends(world, *[start] * 32) is False, "they are a large commit already"
 
 
 def test_one_that_is_awaited_takes_the_others_along():
@@ -98,6 +99,19 @@ def test_nor_any_while_runs_wait_for_slots():
     (start,) = world.turn(world.trigger("mail")[0], world.trigger("other")[0]).starts
 
     assert ends(world, start) is False
+
+
+def test_how_long_turns_take_makes_an_engine_busy():
+    one = ByHand(a_job()).enter()
+    busy = []
+    for seconds in (0.5, 0.0):
+        with one.slow_turns(seconds):
+            for _ in range(5):
+                one.trigger()
+                one.step(after_s=0.3 - seconds / 2)
+        busy.append(one.engine._loop._pace.is_busy)
+
+    assert busy == [True, False]
 
 
 def test_a_busy_engine_gathers_before_its_turn_and_an_idle_one_does_not(monkeypatch):

@@ -30,6 +30,14 @@ def test_who_misses_something_takes_half_and_first_what_it_missed():
     assert picker.pick(range(8)) == ([4, 5, 6, 7], True)
 
 
+def test_of_those_wanted_equally_long_the_missed_one_comes_first():
+    picker = PartitionPicker(Clock().elapsed_s)
+    picker.on_acquired(picker.pick([90, 91, 92]), ())  # from now on two at a time
+    picker.on_acquired(picker.pick(range(8)), {0})
+
+    assert picker.pick(range(8)) == ([1], True)
+
+
 def test_what_was_wanted_longest_comes_first_so_that_none_starves():
     picker = PartitionPicker(Clock().elapsed_s)
     picker.on_acquired(picker.pick(range(64)), ())  # from now on few at a time
