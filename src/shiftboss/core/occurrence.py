@@ -125,11 +125,13 @@ def next_occurrence(draft: Draft, definition: Definition) -> None:
     record = draft.record(definition.name)
     if record.unreadable is not None:  # W8: the next scheduled time is unknown
         return
+    running = [run for run in draft.running_of(definition.name) if run.origin is Origin.OCCURRENCE]
+    if definition.concurrency is not None and len(running) >= definition.concurrency:
+        return  # as at nearly every start
     waiting = [*draft.standing_of(definition.name), *draft.sealed_of(definition.name)]  # unreadable ones count as well
     waiting = [run for run in waiting if run.origin is Origin.OCCURRENCE]
     if any(not run.has_started for run in waiting):
         return
-    running = [run for run in draft.running_of(definition.name) if run.origin is Origin.OCCURRENCE]
     if definition.concurrency is not None and len(waiting) + len(running) >= definition.concurrency:
         return
     if record.last_instant is None:

@@ -66,24 +66,24 @@ def next_after(schedule: Schedule, after: datetime, *, anchor: datetime | None) 
     """
     if not isinstance(schedule, Every):
         return schedule.after(after)
-    start = _anchored(anchor)
-    return start + max(0, (after - start) // schedule.step + 1) * schedule.step
+    start, step = _anchored(anchor), schedule.step
+    return start + max(0, (after - start) // step + 1) * step
 
 
 def last_until(schedule: Schedule, until: datetime, *, first: datetime, anchor: datetime | None) -> datetime:
     """The last scheduled time at or before *until*, given the one *first* ≤ *until*; never before *first* (O2)."""
     if not isinstance(schedule, Every):
         return max(first, schedule.last(until, first=first))
-    start = _anchored(anchor)
-    return max(first, start + (until - start) // schedule.step * schedule.step)
+    start, step = _anchored(anchor), schedule.step
+    return max(first, start + (until - start) // step * step)
 
 
 def count_until(schedule: Schedule, first: datetime, until: datetime, *, anchor: datetime | None, limit: int) -> int:
     """How many scheduled times are in [*first*, *until*], *first* being one of them, counted up to *limit* (O2)."""
     if not isinstance(schedule, Every):
         return schedule.count(first, until, limit=limit)
-    start = _anchored(anchor)
-    return min(limit, 1 + (until - start) // schedule.step - (first - start) // schedule.step)
+    start, step = _anchored(anchor), schedule.step
+    return min(limit, 1 + (until - start) // step - (first - start) // step)
 
 
 def newest(schedule: Schedule, until: datetime, *, first: datetime, anchor: datetime | None, limit: int) -> datetime:
@@ -101,6 +101,8 @@ def newest(schedule: Schedule, until: datetime, *, first: datetime, anchor: date
 
 def jitter_offset_s(worker: str, jitter_s: float) -> float:
     """Seconds in [0, *jitter_s*) by which *worker* is late: the same after every restart and on every node."""
+    if not jitter_s:
+        return 0.0
     return int.from_bytes(sha256(worker.encode()).digest()[:6]) / 2**48 * jitter_s
 
 
