@@ -171,7 +171,7 @@ class CurrentNode:
 
     def leave_to_parent(self) -> None:
         """In a forked child: forget what belongs to the parent, without closing it."""
-        process_end.keep_for_ever(self.node)
+        process_end.keep_forever(self.node)
         self.node = None
         self._was_forked = True
         self.loop_thread = LoopThread()

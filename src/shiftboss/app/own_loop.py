@@ -49,7 +49,7 @@ class LoopThread:
         self._thread: threading.Thread | None = None
 
     def run(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Raises RuntimeError if no thread can be started; `end` closes the loop all the same."""
+        """Raises RuntimeError if no thread can be started; `end` closes the loop nevertheless."""
         self._loop = loop
         self._thread = threading.Thread(target=loop.run_forever, name="shiftboss-loop", daemon=True)
         self._thread.start()

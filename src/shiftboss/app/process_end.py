@@ -102,7 +102,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=forget_parent)
 
 
-def keep_for_ever(thing: object) -> None:
+def keep_forever(thing: object) -> None:
     """Never run the destructor of *thing*: a connection's would speak in the name of the parent."""
     import ctypes  # only in forked children
 

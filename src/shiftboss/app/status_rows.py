@@ -1,9 +1,9 @@
 """Every worker judged, and the rows of those that are shown: an answer costs what has changed and what it shows.
 
 Rules of this file
-- A worker is judged anew only if something may have changed: the store has reported its state, record or lane, its
+- A worker is judged again only if something may have changed: the store has reported its state, record or lane, its
   breaker or its letters are others, the nodes are others, or the moment has come at which time alone changes it.
-- Rows are made only for those who show them.  Until the worker is judged anew the row is kept, but for a row with runs
+- Rows are made only for those who show them.  Until the worker is judged again the row is kept, but for a row with runs
   that run or are due: what it says about them changes at any moment.
 - A row that is the same is the same object: whoever encodes, compares or counts rows does so once.
 """
@@ -25,7 +25,7 @@ from shiftboss.core.snapshot import Snapshot
 
 AT_ONCE = datetime.min.replace(tzinfo=UTC)
 NEVER = datetime.max.replace(tzinfo=UTC)
-MANY = 1000  # workers that have moved in the order: more are sorted anew, which then costs less than moving each
+MANY = 1000  # workers that have moved in the order: more are sorted again, which then costs less than moving each
 
 Move = tuple[Place | None, Place | None]  # from where to where; None: it was not there, or is there no longer
 
@@ -119,7 +119,7 @@ class StatusRows:
         self._breakers: dict[str, BreakerState] = {}
 
     def forget(self) -> None:
-        """Assess all workers anew: something that is part of every row has changed."""
+        """Assess all workers again: something that is part of every row has changed."""
         self._snapshot = None
 
     def look(

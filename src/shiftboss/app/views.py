@@ -422,7 +422,7 @@ class Views:
         return self._session.changed_elsewhere()
 
     def forget(self) -> None:
-        """Read everything anew next time (after a failure)."""
+        """Read everything again next time (after a failure)."""
         self._session.forget()
 
     def new_lines(self, run_id: int, *, after: tuple[int, int]) -> list[LogLine]:

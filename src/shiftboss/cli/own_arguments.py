@@ -3,7 +3,7 @@
 Rules of this file
 - An argument with a password in an address is overwritten where the system shows it, as `mysql` does with its own,
   before anything else happens.  For a moment it is visible; SHIFTBOSS_STORE and a settings file avoid even that.
-- Where this is impossible (no /proc), nothing is done: the command works all the same.
+- Where this is impossible (no /proc), nothing is done: the command works nevertheless.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The wall clock was set: elapsed time keeps its length, and what follows the calendar is scheduled anew (O4).
+"""The wall clock was set: elapsed time keeps its length, and what follows the calendar is scheduled again (O4).
 
 Rules of this file
 - Durations keep their length: every time that measures elapsed time moves by the step, so as much time is left as

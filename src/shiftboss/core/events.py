@@ -177,7 +177,7 @@ class WorkerDisabled(Event, frozen=True, tag="worker_disabled"):
     by: str = ""
     reason: str = ""
     starves: tuple[str, ...] = ()  # K4: the workers downstream that now have to wait
-    accepts: bool = False  # K5: whether triggers are stored all the same, and wait
+    accepts: bool = False  # K5: whether triggers are stored nevertheless, and wait
     probe_at: datetime | None = None  # K5: when one run may probe; None: only a person enables it
 
     def says(self) -> Words:

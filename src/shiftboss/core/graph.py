@@ -25,7 +25,7 @@ EMPTY: frozenset[str] = frozenset()
 
 
 class Relations(Value, frozen=True):
-    """The graphs, derived anew whenever a declaration changes."""
+    """The graphs, derived again whenever a declaration changes."""
 
     words: dict[str, frozenset[str]] = {}  # worker → the names and tags in its `blocks`; only workers that have any
     marks: dict[str, frozenset[str]] = {}  # worker → its name and tags; only workers that some `blocks` could mean

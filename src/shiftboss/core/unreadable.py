@@ -48,7 +48,7 @@ class SetAside(Value, frozen=True):
     """A row that was moved out of the way, by whom and why.
 
     `data` is the whole row as JSON, which the store fills in.  If the row does not leave its table, the same change
-    writes it anew.
+    writes it again.
     """
 
     table: str

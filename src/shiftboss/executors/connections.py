@@ -1,7 +1,7 @@
 """Django's database connections belong to a thread; they are given back after a function as after a request.
 
 Django opens a connection in each thread that asks for one, and closes it at the end of a request.  A function is no
-request: its thread would keep the connection for ever, one for each slot, and use it after the server has ended it.
+request: its thread would keep the connection forever, one for each slot, and use it after the server has ended it.
 
 Rules of this file
 - This file never imports Django: if nobody has imported it, there is nothing to give back, and the check costs 0.1 µs.
@@ -62,5 +62,5 @@ def _close_broken(db: Any) -> None:
 def _quietly(step: Any, *arguments: Any) -> None:
     try:
         step(*arguments)
-    except Exception:  # settings and drivers are the host's: the function has ended all the same
+    except Exception:  # settings and drivers are the host's: the function has ended nevertheless
         log.warning("Django's connections of this thread could not be released; they stay open", exc_info=True)

@@ -185,7 +185,7 @@ class PoolExecutor(SlotExecutor):
         for attempt in left:
             if isinstance(attempt.runner, Future):
                 attempt.runner.cancel()  # nobody waits for it any more
-        if left:  # otherwise the interpreter would wait for them at its exit, for ever
+        if left:  # otherwise the interpreter would wait for them at its exit, forever
             self._kill_processes()
         pool, self._pool = self._pool, None
         if self._made_by is None or pool is None:

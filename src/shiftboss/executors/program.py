@@ -28,7 +28,7 @@ from shiftboss.executors.warden_client import WardenClient
 from shiftboss.ports.executor import StopReason
 
 CHUNK_BYTES = 1 << 16  # what a pipe holds
-DRAIN_BYTES = 1 << 20  # read at most, after its end: children that it left may write for ever
+DRAIN_BYTES = 1 << 20  # read at most, after its end: children that it left may write forever
 # Between looks at its processes: one that empties its environment and leaves its group is known by its parent only.
 LOOK_EVERY_S = 1.0
 FIRST_LOOK_S = 0.05

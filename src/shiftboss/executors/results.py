@@ -1,7 +1,7 @@
 """A function's result: kept as JSON, and given back as the type of its return annotation (W6).
 
 Rules of this file
-- A result that would come back changed is kept as JSON all the same, with the reason why it cannot be given back.
+- A result that would come back changed is kept as JSON nevertheless, with the reason why it cannot be given back.
 - An annotation that cannot be resolved, or that JSON cannot carry, counts as absent; the reason then names it.
 - Everything is made at its first use, and once for all functions that say `-> None` or nothing: most functions do.
 """

@@ -6,7 +6,7 @@ Rules of this file
 - Threads are made when they are needed and kept until `close`; one more watches the timeouts of all attempts.
 
 The threads are daemons.  The interpreter joins threads of `concurrent.futures` at its exit, so there a function that
-never ends keeps the process for ever, against G3.  A daemon thread is frozen wherever it is when the interpreter ends.
+never ends keeps the process forever, against G3.  A daemon thread is frozen wherever it is when the interpreter ends.
 Here that affects only functions that were given up: before that, the engine drains and closes this pool, also if
 nobody stopped it (`app/process_end.py`).
 """

@@ -270,7 +270,7 @@ class _NodeWatch:
         return False
 
     def is_trusted_again(self) -> bool:
-        """Whether the node has sent a later time since the last one passed: it is awake, and starts anew."""
+        """Whether the node has sent a later time since the last one passed: it is awake, and starts again."""
         if not self._is_over and any(handle == 0 for handle, _ in self._poll.poll(0)):
             self._is_over = not self._hears()
         return self._until_s < math.inf

@@ -301,7 +301,7 @@ class EncodedTransaction(EncodedReader):
 
     def _closed_run(self, run: Run, *, is_new: bool) -> Run:
         """The payload is written only with a new run.  A result that cannot be encoded is left out: the run has
-        succeeded all the same (W6)."""
+        succeeded nevertheless (W6)."""
         if run.payload is not None and not is_new:
             run = replace(run, payload=None)
         if run.result is not None:

@@ -51,7 +51,7 @@ class Metrics:
         boss = self._boss
         status: SystemStatus | None = None
         if boss.trouble is None:
-            with suppress(OperatorError, TimeoutError):  # the process's own metrics are sent all the same
+            with suppress(OperatorError, TimeoutError):  # the process's own metrics are sent nevertheless
                 async with asyncio.timeout(STATUS_WITHIN_S):
                     status = await boss.ask(lambda views: views.status(MOST_WORKERS))
         data, content_type = await asyncio.to_thread(

@@ -117,7 +117,7 @@ class Probes:
             if isinstance(self._authenticator, Closed):
                 raise
             return None
-        except Exception as error:  # noqa: BLE001  # the host's error: the probe is answered all the same
+        except Exception as error:  # noqa: BLE001  # the host's error: the probe is answered nevertheless
             log.debug("a probe was answered without reasons because authorize= failed: %s", error)
             return None
 

@@ -8,7 +8,7 @@ Rules of this file
   sends the former over plain http away from loopback.  (As Go's `http.CrossOriginProtection`; unlike there, a request
   with neither needs a bearer token.)
 - A client that reads nothing of an answer for SEND_WITHIN_S is cut off, also under a host's server, which would wait
-  for ever.
+  forever.
 - No answer may be framed, sniffed or run inline script; no cache may store data.
 """
 

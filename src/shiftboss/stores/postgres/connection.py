@@ -46,7 +46,7 @@ SELECT set_config('search_path', $1, true),
     TEXT,
 )
 # For a move: it waits for its other store as long as a page of that takes, and keeps nobody waiting.  The time is
-# limited all the same, because a process that was cut off holds a lock.
+# limited nevertheless, because a process that was cut off holds a lock.
 LONG_SETTINGS = Statement(
     SETTINGS.text.decode()
     .replace("'statement_timeout', '4500'", "'statement_timeout', '3600000'")

@@ -91,7 +91,7 @@ class PostgresSession:
         except BaseException as error:
             self._db.rollback()
             was_refused = isinstance(error, ShiftbossError) and not getattr(error, "maybe_stored", False)
-            self._seen = before if was_refused else SeenPartitions()  # it may be stored all the same
+            self._seen = before if was_refused else SeenPartitions()  # it may be stored nevertheless
             raise
         counted = tx.counted(finished)
         self._seen.wrote(counted.number, counted.stamp, held=tx.held if tx.has_looked else None)

@@ -119,7 +119,7 @@ def timed(run: Run) -> int:
 
 
 def clock_of(text: Text) -> ClockMark | None:
-    """The clock mark; None if it cannot be read, and then the clock is measured anew."""
+    """The clock mark; None if it cannot be read, and then the clock is measured again."""
     try:
         return _clock.decode(text) if text else None
     except (msgspec.DecodeError, UnicodeError):

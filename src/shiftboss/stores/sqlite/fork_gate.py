@@ -1,7 +1,7 @@
 """No fork in the middle of what SQLite does: the child could never open the same file.
 
 SQLite keeps the locks of a process in the memory of that process.  What another thread holds at the moment of a fork is
-held for ever in the child, by nobody: its first transaction finds the file busy, or SQLite's mutexes taken.
+held forever in the child, by nobody: its first transaction finds the file busy, or SQLite's mutexes taken.
 
 Rules of this file
 - Sessions work within their gate, and a fork waits until all gates are free.  A transaction takes milliseconds.

@@ -4,7 +4,7 @@ Rules of this file
 - They are read as bytes.  Nothing is locked, and nothing is made or changed beside a file that may belong to another
   program.  A process that writes the file meanwhile is neither waited for nor mistaken for damage.  (Read by PRAGMA,
   with immutable=1, a healthy file was called malformed about once in twenty crowded openings.)
-- They are read through SQLite all the same: closing a descriptor of ours would drop the locks of this process.
+- They are read through SQLite nevertheless: closing a descriptor of ours would drop the locks of this process.
 - The log may contain a newer first page: what is read here was true once.  Which program's file it is never changes.
 """
 

@@ -3,7 +3,7 @@
 Rules of this file
 - While this process has the file open, it shares two spans that SQLite locks for the same purpose: IN_USE in the file,
   and DMS in its -shm.  So no process, of whatever version or program, believes to be the only one, removes the log or
-  starts its index anew.  The spans are given back just before the last connection is closed, which may be the only one:
+  starts its index again.  The spans are given back just before the last connection is closed, perhaps the only one:
   SQLite then finds nothing left to do if another process was faster.
 - Among ourselves WRITER means what SQLite's WRITE lock means.  VIEW means what its READ and CKPT locks mean: readers
   share it, and whoever moves the log into the file takes it.  SQLite never looks at these bytes.

@@ -100,7 +100,7 @@ class SqliteSession:
         try:
             self._db.commit()
         except BaseException:
-            self.forget()  # it may be stored all the same
+            self.forget()  # it may be stored nevertheless
             raise
         self._heard = tx.number - 1
         self._store.saw(tx.meta.counted if tx.has_written else tx.meta_before.counted)
