@@ -66,6 +66,14 @@ def test_forget_needs_a_yes_where_nobody_can_be_asked(cli, shop):
     assert cli("status", "pick").code == 4
 
 
+def test_several_workers_are_forgotten_and_an_unknown_one_ends_the_command(cli, shop):
+    forgotten = cli("forget", "pick", "nobody", "report", "--yes")
+
+    assert (forgotten.code, "pick was removed" in forgotten.err) == (4, True)
+    assert cli("status", "pick").code == 4
+    assert "report" in cli("status", "report").out
+
+
 def test_a_waiting_run_is_cancelled_at_once(cli, shop):
     run = cli("runs", "--worker", "pick", "--json").lines[0]["id"]
 
