@@ -2,7 +2,8 @@
 
 Rules of this file
 - A worker is judged again only if something may have changed: the store has reported its state, record or lane, its
-  breaker or its letters are others, the nodes are others, or the moment has come at which time alone changes it.
+  breaker or its letters are others, the nodes are others, the moment has come at which time alone changes it, or the
+  clock was set back.
 - Rows are made only for those who show them.  Until the worker is judged again the row is kept, but for a row with runs
   that run or are due: what it says about them changes at any moment.
 - A row that is the same is the same object: whoever encodes, compares or counts rows does so once.
@@ -115,6 +116,7 @@ class StatusRows:
         self._at_once: set[str] = set()  # workers that are judged at every look
         self._snapshot: Snapshot | None = None
         self._nodes: frozenset[tuple[str, NodeMode, bool]] = frozenset()
+        self._looked_at = AT_ONCE  # a clock that is set back makes what was due future again
         self._letters: Mapping[str, int] = {}
         self._breakers: dict[str, BreakerState] = {}
 
@@ -136,9 +138,9 @@ class StatusRows:
         if snapshot is not self._snapshot:
             changed = snapshot.workers
         names: Collection[str] = snapshot.workers
-        if snapshot is self._snapshot and nodes == self._nodes:
+        if snapshot is self._snapshot and nodes == self._nodes and now >= self._looked_at:
             names = {*changed, *self._may_have_changed(snapshot, now, letters)}
-        self._snapshot, self._nodes = snapshot, nodes
+        self._snapshot, self._nodes, self._looked_at = snapshot, nodes, now
         self._letters, self._breakers = letters, dict(snapshot.breakers)
         moved: list[Move] = []
         for name in names:
