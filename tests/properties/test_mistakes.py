@@ -45,9 +45,10 @@ from shiftboss.core.gates import (
 from shiftboss.core.gates.gate import Gate
 from shiftboss.core.model import Interrupted, Record, Run, WorkerState
 from shiftboss.core.policy import RetryPolicy
+from shiftboss.core.schedule import Every
 from shiftboss.core.snapshot import NOTHING
 from shiftboss.core.value import replace
-from shiftboss.core.worker import Definition
+from shiftboss.core.worker import Definition, Mode
 from shiftboss.engine import (
     agenda,
     clock_rules,
@@ -539,7 +540,6 @@ MISTAKES: tuple[Plant, ...] = (
     bad_input_harms_the_worker,
     triggers_refused,
     zombies_only_interrupted,
-    what_stays_behind_only_interrupted,
     retries_without_end,
     verdict_of_the_last_to_end,
     no_runs_after,
@@ -580,6 +580,39 @@ def test_a_mistake_about_probes_is_noticed(monkeypatch):
 
     bad_input_puts_off_the_next_probe(monkeypatch)
     assert any(play(seed, system=SWITCHED_OFF_OFTEN).violations for seed in seeds)
+
+
+STOPPED_OFTEN = System(
+    definitions=(
+        Definition(
+            "a",
+            mode=Mode.SCHEDULED,
+            schedule=Every(2.5),
+            timeout_s=5.0,
+            executor="thread",
+            concurrency=3,
+            retry=RetryPolicy(max_retries=3, first_s=0.5),
+        ),
+        Definition("b", timeout_s=5.0, executor="thread", concurrency=None, at_most_once=True),
+    ),
+    nodes=2,
+    slots=5,
+    faults=frozenset({"stops", "hangs", "deploys"}),
+    leaps=True,
+    longest_s=15.0,
+    every_s=3.0,
+    minutes=10.0,
+)
+
+
+def test_a_mistake_about_what_stays_behind_is_noticed(monkeypatch):
+    """B6: a function that was past its timeout when its process ended has timed out."""
+    seeds = range(8)
+    assert not any(play(seed, system=STOPPED_OFTEN).violations for seed in seeds)
+
+    what_stays_behind_only_interrupted(monkeypatch)
+    rules = (violation.rule for seed in seeds for violation in play(seed, system=STOPPED_OFTEN).violations)
+    assert "B6" in rules
 
 
 @pytest.mark.parametrize("plant", SPOILED, ids=lambda plant: plant.__name__)
