@@ -68,6 +68,17 @@ class TestQueues:
         lane.put(replace(run, priority=Priority.HIGH))
         assert (heads(lane), heads(lane, int(Priority.HIGH)), len(lane)) == ([2], [1], 2)
 
+    @pytest.mark.parametrize("count", [1, 3])
+    def test_all_its_runs_can_be_changed_where_they_stand(self, count):
+        """O4: the clock was set."""
+        lane = Lane([an_occurrence(id=1), *(a_run(id=number) for number in range(2, count + 1))])
+        least = lane.least
+        lane.change(lambda run: replace(run, due_at=after(5)))
+
+        assert [run.due_at for run in lane] == [after(5)] * count
+        assert [run.due_at for run in lane.standing.values()] == [after(5)]
+        assert (lane.least.id, lane.least.due_at, heads(lane)) == (least.id, after(5), [*range(1, count + 1)])
+
     def test_a_run_that_was_taken_is_gone(self):
         lane = Lane([a_run(id=1), a_run(id=2)])
         lane.take(1)
