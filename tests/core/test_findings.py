@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from builders import a_definition
 
-from shiftboss.core.findings import Severity, findings
+from shiftboss.core.findings import Finding, Severity, findings
 from shiftboss.core.policy import BreakerPolicy, HealthPolicy, Rate, RetryPolicy
 from shiftboss.core.worker import OnFailure, Upstream
 
@@ -322,3 +322,8 @@ class TestSteps:
     @pytest.mark.parametrize("cron", ["*/15 * * * *", "0 */6 * * *", "0 0 1,15 * *", "0 8-18/2 * * MON-FRI", "@daily"])
     def test_what_means_what_it_looks_like_is_none(self, cron):
         assert found(a_definition("a", cron=cron, timeout_s=1.0)) == []
+
+
+@pytest.mark.parametrize(("worker", "line"), [("mail", "mail: it waits; enable it"), ("", "it waits; enable it")])
+def test_a_finding_is_a_line(worker, line):
+    assert str(Finding(Severity.NOTE, "K5", worker, "it waits", "enable it")) == line

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shiftboss.core import redact, secret_json, secret_names, secret_shapes, secret_texts
-from shiftboss.core.redact import MASK, Redaction, redaction
+from shiftboss.core.redact import MASK, Redaction, pattern_text, redaction
 from shiftboss.core.secret_names import MAX_KNOWN, Names
 
 mask = redaction(())
@@ -586,3 +586,17 @@ def test_a_walk_pauses_after_four_thousand_lists_and_members_however_they_lie(li
 
     assert secret_json.ITEMS_AT_ONCE == 4000
     assert len(said) == pauses
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        (re.compile("a"), "a"),
+        (re.compile("a", re.IGNORECASE), "(?i)a"),
+        (re.compile("a", re.ASCII | re.MULTILINE | re.DOTALL | re.VERBOSE), "(?amsx)a"),
+    ],
+)
+def test_a_pattern_of_the_app_is_kept_with_its_flags(pattern, text):
+    """A12"""
+    assert pattern_text(pattern) == text
+    assert re.compile(pattern_text(pattern)).flags == pattern.flags

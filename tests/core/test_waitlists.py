@@ -6,6 +6,7 @@ import pytest
 from builders import at
 
 from shiftboss.core import subject
+from shiftboss.core.model import Shed
 from shiftboss.core.policy import Priority
 from shiftboss.core.room import Room, SlotClass
 from shiftboss.core.waitlists import SLOT, Key, Order, Waitlists
@@ -117,6 +118,21 @@ def test_no_lane_is_asked_for_which_no_slot_is_free(fields, lanes):
 
     assert taken(lists, room(**fields)) == lanes
     assert lists.may_start(room(**fields)) is False, "they were taken"
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_short"),
+    [
+        ({}, False),
+        ({"free_below_high": 0}, True),
+        ({"free_below_high": 1}, False),
+        ({"executors": {"coroutine": 0, "thread": 1}}, True),
+        ({"shed": Shed.LOW}, True),
+    ],
+)
+def test_a_node_is_short_of_slots_when_there_is_a_kind_of_run_for_which_it_has_none(fields, is_short):
+    """P3, H4"""
+    assert room(**fields).is_short is is_short
 
 
 def test_critical_runs_take_the_slots_of_high_ones():

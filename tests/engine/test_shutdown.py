@@ -85,6 +85,7 @@ class TestCalls:
         assert asked(0.0).call_s(23.6, timeout_s=25.0) == pytest.approx(0.4)
         assert asked(0.0).call_s(24.2, timeout_s=25.0) == pytest.approx(0.3)  # the last writes, and time to close
         assert asked(0.0).call_s(26.0, timeout_s=25.0) == 0.0
+        assert asked(0.0, timeout_s=2.0).call_s(1.8, timeout_s=2.0) == pytest.approx(0.075)
 
 
 def counted(outcome, fate) -> ShutdownReport:

@@ -95,7 +95,7 @@ class _Check:
         self._digest = GENESIS
         self._count = 0
         self._since = 0  # the number of the previous seal
-        self._first_id = self._last_id = 0
+        self._last_id = 0
         self._anchor: Seal | None = None
         self._head: Seal | None = None
         self._good: Seal | None = None  # the last seal that was made with a key of ours and is right
@@ -117,7 +117,7 @@ class _Check:
         self._count += 1
         self.rows += 1
         self._unsealed += 1
-        self._first_id, self._last_id = self._first_id or row.id, row.id
+        self._last_id = row.id
         self._meet(row.id)
 
     def seal(self, seal: Seal) -> None:
