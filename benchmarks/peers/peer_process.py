@@ -100,6 +100,8 @@ class Program:
     def _what_happened(self, within_s: float) -> str:
         lines = self._errors.read_text(errors="replace").split("\n") if self._errors.exists() else []
         told = " | ".join([line.strip() for line in lines if line.strip()][-TAIL:])
+        with suppress(subprocess.TimeoutExpired):  # its pipe is closed a moment before it has ended
+            self._process.wait(0 if self._listener.is_alive() else 1)
         ended = self._process.poll()
         how = f"within {within_s:.0f} s" if ended is None else f"before it ended with {ended}"
         return f"{how}{': ' + told if told else ''}"
