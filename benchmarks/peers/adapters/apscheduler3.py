@@ -1,4 +1,4 @@
-"""APScheduler 3: functions in threads of one scheduler; SQLite by SQLAlchemy.  A job is deleted before it runs."""
+"""APScheduler 3: functions in threads of one scheduler; SQLite by SQLAlchemy.  A job is deleted as a thread gets it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def do(job: str, number: int) -> None:
 
 def settings() -> dict[str, str]:
     return {
-        "durability": "rollback journal, synchronous=FULL (SQLite's defaults); a job is deleted before it runs",
+        "durability": "rollback journal, synchronous=FULL (SQLite's defaults); a job is deleted as it is handed to a thread",
         "storing": "one a transaction, misfire_grace_time=None",
         "fetching": "all that are due",
         "slots": "100 threads",
