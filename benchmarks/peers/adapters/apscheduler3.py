@@ -21,7 +21,7 @@ def do(job: str, number: int) -> None:
 
 def settings() -> dict[str, str]:
     return {
-        "durability": "rollback journal, synchronous=FULL (SQLite's defaults); a job is deleted as it is handed to a thread",
+        "durability": "rollback journal, synchronous=FULL (the defaults); a job is deleted as a thread gets it",
         "storing": "one a transaction, misfire_grace_time=None",
         "fetching": "all that are due",
         "slots": "100 threads",
