@@ -144,7 +144,7 @@ def test_every_face_has_a_new_gate(planted):
     }
     assert found["simulated"] == ["approval"]
     assert "A3" in found["oracle"]  # which does not know the rule, and says so: it is told it in words of its own
-    assert "of pay waits" in found["oracle"]
+    assert "of pay has been due" in found["oracle"]
 
     said = python(planted, "-m", "shiftboss", "why", "pay", code=3)
     assert re.search(rf"approval +{TEXT}, re-checked at ", said)

@@ -3,7 +3,8 @@
 Rules of this file
 - A measure gets an empty store of its own, and the peer's processes are started and ended by it: one that stores jobs,
   one that runs them.
-- It knows nothing of any library: it hears of bodies that began and ended (jobs.py), by one machine's monotonic clock.
+- It knows nothing of any library: it hears of bodies that began and ended (peer_jobs.py), by one machine's monotonic
+  clock.
 - How many jobs a round has depends on the peer's own rate, so that a round takes the same time for all.
 - A job is lost when it has not run to its end although nothing has happened for `patience_s`.
 """

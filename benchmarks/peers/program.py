@@ -27,7 +27,7 @@ import time
 from typing import Any
 
 from absent import Absent
-from jobs import Bodies, Voice
+from peer_jobs import Bodies, Voice
 
 TOGETHER = 1_000  # jobs that are handed over in one call
 

@@ -93,6 +93,14 @@ EXAMPLES = [  # an event; its severity; with what its line in the log begins (No
     ),
     (ev.WorkerEnabled(**WORKER, by="ada"), "success", "mail ", "enabled by ada"),
     (ev.WorkerEnabled(**RUN, by="auto"), "success", "mail ", "enabled automatically"),
+    (
+        ev.WorkerPaused(**WORKER, by="ada", reason="moving", until=NOON),
+        "info",
+        "mail ",
+        "paused by ada until 2026-06-01 12:00:00 UTC: moving",
+    ),
+    (ev.WorkerPaused(**WORKER, by="ada"), "info", "mail ", "paused by ada"),
+    (ev.WorkerResumed(**WORKER, by="ada"), "success", "mail ", "resumed by ada"),
     (ev.WorkerForgotten(**WORKER, by="ada"), "info", "mail ", "forgotten by ada"),
     (
         ev.BreakerOpened(**RUN, breaker="bank", until=NOON),

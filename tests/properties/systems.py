@@ -602,13 +602,13 @@ def _interfere(played: Play) -> None:
         (f"enable {name}", partial(mutation.enable, name, by="test")),
     ]
     chance = played.chance_of_pauses
-    if chance.random() < 0.3:
+    if chance.random() < 0.15:
         for_s = chance.choice((None, 5.0, 60.0))
         end = {"for_s": for_s, "until": None}
         if for_s is None and chance.random() < 0.7:
             end["until"] = sim.clock.now() + timedelta(seconds=30)
         acts = [(f"pause {name} {end}", partial(mutation.pause, name, by="test", reason="", **end))]
-    elif chance.random() < 0.2:
+    elif chance.random() < 0.1:
         acts = [(f"resume {name}", partial(mutation.resume, name, by="test"))]
     if unfinished:
         run_id = rng.choice(unfinished)

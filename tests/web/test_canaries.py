@@ -46,7 +46,8 @@ PATIENCE_S = 60
 MIDDLE = {kind: canary.removeprefix("ghp_").removeprefix("cust-")[:12] for kind, canary in CANARIES.items()}
 KEY = new_key()
 ACTS = {
-    "run", "dev", "web", "demo", "trigger", "cancel", "enable", "disable", "forget", "drain", "prefer", "dead replay",
+    "run", "dev", "web", "demo", "trigger", "cancel", "enable", "disable", "pause", "resume", "forget", "drain",
+    "prefer", "dead replay",
     "dead resolve", "dead discard", "migrate", "prune", "token new", "token remove",
 }  # fmt: skip
 WORKERS = ("loop", "loop-dies", "thread", "thread-dies", "child", "child-dies", "program", "program-dies", "hourly")
@@ -263,7 +264,7 @@ def arguments_of(command: click.Command, runs: dict[str, int]) -> list[tuple[str
             ]
         case ["RUN"]:
             return [(str(runs[name]),) for name in runs if name.endswith("-dies")]
-        case ["NAME"]:
+        case ["NAME"] | ["[NAME]"]:
             return [("hourly",)]
         case ["[NAME]..."]:
             return [(), ("thread-dies",)]

@@ -141,7 +141,7 @@ async def pending(boss):
 async def test_what_the_store_does_not_take_is_counted(monkeypatch):
     boss = a_shop("memory:")
 
-    def away():
+    def away(**_: object):
         raise StoreUnavailable("the disk is away")
 
     app = Application(boss, open_authenticator())

@@ -436,7 +436,7 @@ async def test_a_worker_is_disabled_refuses_and_is_enabled(api):
     enabled = await api.post("/workers/pick/enable")
 
     assert refused["type"] == "urn:shiftboss:problem:worker-disabled"
-    assert enabled == {"worker": "pick", "enabled": True}
+    assert enabled == {"worker": "pick", "enabled": True, "paused": False}
 
 
 async def test_a_worker_that_failures_have_disabled_takes_triggers_and_says_what_they_wait_for(shop):

@@ -10,5 +10,5 @@ work(store, bodies, slots, ready)      call ready() and run jobs, *slots* at onc
 schedule(store, bodies, count, ready)  the same for *count* schedules, each of which calls bodies.tick(number) once a
                                        second; raises Absent where the library cannot
 
-*store* is a file's path for SQLite, an address for PostgreSQL.  What jobs are there, and what each does: jobs.py.
+*store* is a file's path for SQLite, an address for PostgreSQL.  What jobs are there, and what each does: peer_jobs.py.
 """

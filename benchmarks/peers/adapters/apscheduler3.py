@@ -10,7 +10,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apscheduler.schedulers.blocking import BlockingScheduler
 from apscheduler.triggers.interval import IntervalTrigger
-from jobs import Bodies, as_functions
+from peer_jobs import Bodies, as_functions
 
 DO: dict[str, Callable[[int], object]] = {}  # the process's own bodies: a stored job names a function of a module
 

@@ -16,7 +16,7 @@ from apscheduler import AsyncScheduler
 from apscheduler.datastores.sqlalchemy import SQLAlchemyDataStore
 from apscheduler.eventbrokers.asyncpg import AsyncpgEventBroker
 from apscheduler.triggers.interval import IntervalTrigger
-from jobs import Bodies, as_coroutines
+from peer_jobs import Bodies, as_coroutines
 from sqlalchemy.ext.asyncio import create_async_engine
 
 DO: dict[str, Callable[[int], Any]] = {}  # the process's own bodies: a stored task names a function of a module

@@ -11,7 +11,7 @@ from typing import Any
 
 from absent import Absent
 from awa import AsyncClient
-from jobs import Bodies, as_coroutines
+from peer_jobs import Bodies, as_coroutines
 
 QUEUE = "jobs"
 GRACE_MS = 25_000

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from dbos import DBOS, DBOSClient
-from jobs import Bodies, as_functions
+from peer_jobs import Bodies, as_functions
 
 QUEUE = "jobs"
 GRACE_S = 25

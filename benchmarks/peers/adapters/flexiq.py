@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from flexiq import Queue
-from jobs import Bodies, as_functions
+from peer_jobs import Bodies, as_functions
 
 BATCH = 100
 

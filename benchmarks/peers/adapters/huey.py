@@ -8,7 +8,7 @@ from typing import Any
 
 from absent import Absent
 from huey import SqliteHuey
-from jobs import Bodies, as_functions
+from peer_jobs import Bodies, as_functions
 
 THREADS = 4  # of those that take jobs for throughput: more of them wait for one another's lock on the file
 

@@ -11,9 +11,9 @@ from typing import Any
 import orjson
 import uvloop
 from absent import Absent
-from jobs import Bodies, as_coroutines
 from oban import Oban, worker
 from oban.schema import install
+from peer_jobs import Bodies, as_coroutines
 from psycopg.types.json import set_json_dumps, set_json_loads
 
 DO: dict[str, Callable[[int], Any]] = {}  # the process's own bodies: a stored job names a class of a module

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 import uvloop
-from jobs import Bodies, as_coroutines
+from peer_jobs import Bodies, as_coroutines
 from pgqueuer import PgQueuer
 from pgqueuer.db import AsyncpgDriver
 from pgqueuer.models import Job, Schedule

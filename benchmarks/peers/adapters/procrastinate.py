@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from jobs import Bodies, as_coroutines
+from peer_jobs import Bodies, as_coroutines
 from procrastinate import App, PsycopgConnector
 
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from jobs import Bodies, as_coroutines
+from peer_jobs import Bodies, as_coroutines
 
 from shiftboss import Orchestrator
 from shiftboss.core.events import Event, NodeJoined

@@ -169,7 +169,7 @@ class History:
         self.tokens: dict[str, tuple[float, datetime]] = {}  # B8
         self.covered: dict[str, datetime] = {}  # worker → the last scheduled time that a started run covers
         self.covered_s: dict[str, float] = {}  # when that run started, in elapsed time
-        self.of_schedule: dict[str, tuple[object, int]] = {}  # worker → its schedule, and how many runs it has started
+        self.fired_of: Counter[str] = Counter()  # worker → scheduled runs that have started while it had `times`
         self.breaker_failures: Counter[str] = Counter()
 
     # ── reports ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -290,6 +290,8 @@ class History:
             old = self.workers.get(state.name)
             if old is None or old.definition != state.definition:
                 self.declared_s[state.name] = commit.elapsed_s
+            if old is not None and old.definition.schedule != state.definition.schedule:
+                self.fired_of.pop(state.name, None)  # M4: another schedule counts anew
             self.workers[state.name] = state
         if change.workers or change.forgotten:
             definitions = [state.definition for state in self.workers.values()]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from shiftboss.core.model import Cause, Origin, Run, Status
 from shiftboss.core.schedule import Every, next_after
@@ -57,31 +57,27 @@ def _end(history: History, commit: Commit, run: Run) -> Iterator[Violation]:
     """M4: no scheduled run starts for a time after `until`, and no more of them start than `times` says."""
     definition = history.workers[run.worker].definition
     if definition.until is not None and run.occurs_at > definition.until:
-        yield Violation(
-            "M4", commit.at, f"run {run.id} of {run.worker} is for {run.occurs_at}, after its schedule's end"
-        )
-    rule, count = history.of_schedule.get(run.worker, (None, 0))
-    limited = (definition.schedule, definition.times is not None)
-    count = count + 1 if rule == limited else 1
-    history.of_schedule[run.worker] = limited, count
-    if definition.times is not None and count > definition.times:
+        what = f"run {run.id} of {run.worker} is for {run.occurs_at}, after the end of its schedule"
+        yield Violation("M4", commit.at, what)
+    if definition.times is None:
+        return
+    history.fired_of[run.worker] += 1
+    count = history.fired_of[run.worker]
+    if count > definition.times:
         yield Violation(
             "M4", commit.at, f"run {run.id} is number {count} of {run.worker}, but times={definition.times}"
         )
 
 
 def _has_ended(history: History, commit: Commit, name: str) -> bool:
-    """M4: whether its schedule has no time that no run has taken up."""
-    definition, covered = history.workers[name].definition, history.covered.get(name)
-    at: datetime | None
-    rule, count = history.of_schedule.get(name, (None, 0))
-    if definition.times is not None and rule == (definition.schedule, True) and count >= definition.times:
+    """M4: whether its schedule has no time ahead that no run has taken up."""
+    definition = history.workers[name].definition
+    if definition.schedule is None or (definition.times is not None and history.fired_of[name] >= definition.times):
         return True
-    if definition.until is not None and commit.at > definition.until:
-        return True
-    at = now = covered if covered is not None else commit.at
-    while at is not None and (at == now or at in history.fired[name] or (name, at) in history.passed_over):
-        at = None if definition.schedule is None else next_after(definition.schedule, at, anchor=now)
+    now = max(history.covered.get(name, commit.at), commit.at)
+    at = next_after(definition.schedule, now, anchor=now)
+    while at is not None and (at in history.fired[name] or (name, at) in history.passed_over):
+        at = next_after(definition.schedule, at, anchor=now)
     return at is None or (definition.until is not None and at > definition.until)
 
 

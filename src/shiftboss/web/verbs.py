@@ -24,6 +24,7 @@ from shiftboss.web.operation import Call, Nothing, Operation
 from shiftboss.web.params import RunAsked, Text, WorkerNamed
 
 Note = Annotated[str, Meta(max_length=2000, pattern=r"^[^\x00]*$")]
+Until = Annotated[float, Meta(ge=0, le=10 * 366 * 86400)] | Annotated[str, Meta(max_length=50)]
 Delay = Annotated[float, Meta(ge=0, le=10 * 366 * 86400)] | Annotated[str, Meta(min_length=1, max_length=50)]
 
 # ── parameters ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -54,7 +55,7 @@ class Field(NamedTuple):
 FIELDS = {
     "reason": Field(Note | None, None, "Why; recorded in the audit log.  null: no reason."),
     "until": Field(
-        Delay | None,
+        Until | None,
         None,
         '`until`: how long, in seconds or as "2h", or a time of ISO 8601; null: until resumed.',
     ),

@@ -27,6 +27,8 @@ class IsPaused(Hold, frozen=True, tag="paused"):
 
 
 def ask(view: View, answer: Answer) -> None:
+    if answer.state.paused is None:
+        return
     pause = answer.state.pause_at(view.now)
     if pause is not None:
         answer.hold(IsPaused(by=pause.by, reason=pause.reason, since=pause.since, until=pause.until))
