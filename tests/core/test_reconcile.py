@@ -209,12 +209,13 @@ class TestSchedule:
     def test_a_later_end_goes_on_from_now(self):
         """What would have come while the schedule had ended was never scheduled."""
         world = self.a_world(**HOURLY, until=at("11:30"))
+        world.records["a"] = replace(world.record("a"), ended=True)
         world.declare(a_definition("a", **HOURLY, until=at("23:00")), now=at("15:30"))
 
         assert [run.occurs_at for run in world.pending()] == [at("16:00")]
 
     def test_more_times_go_on_where_the_count_was(self):
-        record = a_record(anchor_at=at("06:00"), last_instant=at("11:00"), fired=2)
+        record = a_record(anchor_at=at("06:00"), last_instant=at("11:00"), fired=2, ended=True)
         world = a_snapshot(workers=[a_worker("a", **HOURLY, times=2)], records={"a": record})
         world.declare(a_definition("a", **HOURLY, times=3))
 
@@ -222,7 +223,7 @@ class TestSchedule:
         assert world.record("a").fired == 2
 
     def test_another_schedule_counts_anew(self):
-        record = a_record(anchor_at=at("06:00"), last_instant=at("11:00"), fired=2)
+        record = a_record(anchor_at=at("06:00"), last_instant=at("11:00"), fired=2, ended=True)
         world = a_snapshot(workers=[a_worker("a", **HOURLY, times=2)], records={"a": record})
         world.declare(a_definition("a", every=1800.0, times=2))
 

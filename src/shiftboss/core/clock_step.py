@@ -206,6 +206,7 @@ def _put_unless_ended(draft: Draft, definition: Definition, run: Run) -> None:
     if not has_ended(definition, draft.record(run.worker), run.occurs_at):
         draft.put(run)
         return
+    draft.put_record(run.worker, replace(draft.record(run.worker), ended=True))
     skipped = draft.put(move(run, Status.SKIPPED, cause=Cause.REPLACED, finished_at=draft.now))
     draft.emit(RunEnded(at=draft.now, worker=run.worker, run=run.id, status=skipped.status, cause=skipped.cause))
 

@@ -313,6 +313,7 @@ class Record(Value, frozen=True):
     tokens_at: datetime | None = None
     unreadable: Unreadable | None = None  # W8: set if only a part of its row could be read
     fired: int = 0  # M4: scheduled runs that have started, counted while the schedule has `times`
+    ended: bool = False  # M4: nothing more is scheduled, whatever the clock shows, until the end is declared anew
     ran_ahead: tuple[tuple[datetime, datetime], ...] = ()  # O1: ranges of future scheduled times that have run already
 
 

@@ -85,7 +85,9 @@ def first_occurrence(draft: Draft, definition: Definition) -> None:
         record = replace(record, last_instant=draft.now, ran_ahead=ahead)
     starts_now = definition.start is Start.NOW and covered != draft.now
     at = draft.now if starts_now else _first_instant(rule, draft.now, record)
-    if at is not None and not has_ended(definition, record, at):
+    if at is None or has_ended(definition, record, at):
+        draft.put_record(definition.name, replace(record, ended=True))
+    else:
         draft.put_record(definition.name, replace(record, anchor_at=at))
         _store_occurrence(draft, definition, at)
 
@@ -123,7 +125,7 @@ def next_occurrence(draft: Draft, definition: Definition) -> None:
     if definition.mode is not Mode.SCHEDULED or definition.schedule is None:
         return
     record = draft.record(definition.name)
-    if record.unreadable is not None:  # W8: the next scheduled time is unknown
+    if record.unreadable is not None or record.ended:  # W8: the next scheduled time is unknown
         return
     running = [run for run in draft.running_of(definition.name) if run.origin is Origin.OCCURRENCE]
     if definition.concurrency is not None and len(running) >= definition.concurrency:
@@ -138,7 +140,9 @@ def next_occurrence(draft: Draft, definition: Definition) -> None:
         first_occurrence(draft, definition)
         return
     at = first_free(definition.schedule, record.last_instant, record)
-    if at is not None and not has_ended(definition, record, at):
+    if at is None or has_ended(definition, record, at):
+        draft.put_record(definition.name, replace(record, ended=True))
+    else:
         _store_occurrence(draft, definition, at)
 
 
@@ -147,7 +151,7 @@ def instants_ahead(
 ) -> Iterator[datetime]:
     """The scheduled times from *waiting* on, which is that of the stored run; without one those after *now*."""
     rule, left = definition.schedule, None if definition.times is None else definition.times - record.fired
-    if rule is None:
+    if rule is None or (record.ended and waiting is None):
         return
     at = waiting
     if at is None and record.unreadable is None:

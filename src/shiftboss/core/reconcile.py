@@ -186,7 +186,7 @@ def _declare(draft: Draft, definition: Definition, declarations: Declarations) -
     is_new_schedule = (old.mode, old.schedule) != (definition.mode, definition.schedule)
     if is_new_schedule:
         _replace_standing(draft, name)
-        draft.put_record(name, replace(draft.record(name), fired=0))
+        draft.put_record(name, replace(draft.record(name), fired=0, ended=False))
         _first_run(draft, definition)
     else:
         _follow_end(draft, old, definition)
@@ -231,14 +231,17 @@ def _replace_standing(draft: Draft, name: str) -> None:
 
 def _follow_end(draft: Draft, old: Definition, definition: Definition) -> None:
     """M4: the schedule may now end before the scheduled run that waits; or it had ended, and goes on from now."""
+    if (old.until, old.times) == (definition.until, definition.times):
+        return
     record = draft.record(definition.name)
-    waiting = [run for run in draft.standing_of(definition.name) if run.origin is Origin.OCCURRENCE]
-    for run in waiting:
-        if not run.has_started and has_ended(definition, record, run.occurs_at):
+    for run in draft.standing_of(definition.name):
+        is_unstarted = run.origin is Origin.OCCURRENCE and not run.has_started
+        if is_unstarted and has_ended(definition, record, run.occurs_at):
             _remove(draft, run)
-    covered = record.last_instant
-    if not waiting and covered is not None and covered < draft.now and has_ended(old, record, draft.now):
-        draft.put_record(definition.name, replace(record, last_instant=draft.now))
+    if record.ended:
+        covered = record.last_instant
+        goes_on_from = None if covered is None else max(covered, draft.now)
+        draft.put_record(definition.name, replace(record, ended=False, last_instant=goes_on_from))
 
 
 def _remove(draft: Draft, run: Run) -> None:

@@ -32,7 +32,7 @@ from shiftboss.core.model import (
 )
 from shiftboss.core.shift import Shift, shifted
 from shiftboss.core.snapshot import NO_RECORD, Change
-from shiftboss.core.worker import Mode
+from shiftboss.core.worker import Definition, Mode
 from shiftboss.testing.clock import US, VirtualClock
 
 FAILURES = frozenset(
@@ -169,6 +169,7 @@ class History:
         self.tokens: dict[str, tuple[float, datetime]] = {}  # B8
         self.covered: dict[str, datetime] = {}  # worker → the last scheduled time that a started run covers
         self.covered_s: dict[str, float] = {}  # when that run started, in elapsed time
+        self.ended: set[str] = set()  # M4: workers whose schedule has ended, whatever the clock shows since
         self.fired_of: Counter[str] = Counter()  # worker → scheduled runs that have started while it had `times`
         self.breaker_failures: Counter[str] = Counter()
 
@@ -290,8 +291,10 @@ class History:
             old = self.workers.get(state.name)
             if old is None or old.definition != state.definition:
                 self.declared_s[state.name] = commit.elapsed_s
-            if old is not None and old.definition.schedule != state.definition.schedule:
-                self.fired_of.pop(state.name, None)  # M4: another schedule counts anew
+            if old is not None and _end_of(old.definition) != _end_of(state.definition):
+                self.ended.discard(state.name)  # M4: another end
+                if old.definition.schedule != state.definition.schedule:
+                    self.fired_of.pop(state.name, None)  # another schedule counts anew
             self.workers[state.name] = state
         if change.workers or change.forgotten:
             definitions = [state.definition for state in self.workers.values()]
@@ -488,6 +491,10 @@ class History:
         latest = self.latest.get(run.worker)
         if latest is None or latest[:2] < verdict[:2]:
             self.latest[run.worker] = verdict
+
+
+def _end_of(definition: Definition) -> tuple[object, ...]:
+    return definition.schedule, definition.until, definition.times
 
 
 def _same_claim(before: Run | None, run: Run) -> bool:

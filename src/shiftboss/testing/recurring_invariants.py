@@ -72,13 +72,18 @@ def _end(history: History, commit: Commit, run: Run) -> Iterator[Violation]:
 def _has_ended(history: History, commit: Commit, name: str) -> bool:
     """M4: whether its schedule has no time ahead that no run has taken up."""
     definition = history.workers[name].definition
-    if definition.schedule is None or (definition.times is not None and history.fired_of[name] >= definition.times):
+    if name in history.ended or definition.schedule is None:
+        return True
+    if definition.times is not None and history.fired_of[name] >= definition.times:
+        history.ended.add(name)
         return True
     now = max(history.covered.get(name, commit.at), commit.at)
     at = next_after(definition.schedule, now, anchor=now)
     while at is not None and (at in history.fired[name] or (name, at) in history.passed_over):
         at = next_after(definition.schedule, at, anchor=now)
-    return at is None or (definition.until is not None and at > definition.until)
+    if at is None or (definition.until is not None and at > definition.until):
+        history.ended.add(name)
+    return name in history.ended
 
 
 def _cover(history: History, commit: Commit, run: Run) -> None:
