@@ -223,7 +223,7 @@ def test_a_lock_that_is_not_let_go_of_is_no_wait_without_end(
     monkeypatch.setattr(connection.SETTINGS, "text", settings)
     schema = postgres._address.schema
     with psycopg.connect(cluster.url) as other:
-        other.execute(sql.SQL("LOCK TABLE {} IN SHARE MODE").format(sql.Identifier(schema, "committed")))
+        other.execute(sql.SQL("SELECT 1 FROM {} FOR UPDATE").format(sql.Identifier(schema, "meta")))
         with pytest.raises(StoreUnavailable, match="is blocked"):
             store_runs(session, a_run(1))
 

@@ -32,7 +32,6 @@ QUESTIONS: dict[str, Question[Statement] | Statement | Rows] = {
     "changed lanes": reads.CHANGED_LANES,
     "changed lanes of them": reads.CHANGED_LANES_OF_THEM,
     "claims": reads.CLAIMS,
-    "all claims": reads.ALL_CLAIMS,
     "claims of them": reads.CLAIMS_OF_THEM,
     "waiting": reads.WAITING,
     "expiring": reads.EXPIRING,
@@ -51,10 +50,6 @@ QUESTIONS: dict[str, Question[Statement] | Statement | Rows] = {
     "fired before": writes.MUST_NOT_HAVE_FIRED,
     "changed": writes.UPDATE_RUNS,
     "ended": writes.DELETE_FINISHED,
-    "touched": writes.TOUCH_WORKERS,
-    "put": writes.PUT_WORKERS,
-    "finish": writes.FINISH,
-    "forget commits": writes.FORGET_COMMITS,
 }
 PROBES: dict[str, Statement | Rows] = {
     **{name: each.plain if isinstance(each, Question) else each for name, each in QUESTIONS.items()},
@@ -62,8 +57,6 @@ PROBES: dict[str, Statement | Rows] = {
 }
 MAY_SORT = {
     "running counts",  # claims are few
-    "claims",
-    "all claims",
     "claims of them",
     "fired before",  # so are occurrences of one commit
     "keyed",  # and runs of one key

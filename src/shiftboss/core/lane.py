@@ -116,12 +116,6 @@ class Lane:
             return self._queues.heads(number)
         return iter((self._one,) if self._one is not None and queue_of(self._one) == number else ())
 
-    def front(self, number: int) -> datetime | None:
-        """The place of the first run of a queue; None if nothing waits there.  Raises NotLoaded if it was not read."""
-        if self._queues is not None:
-            return self._queues.front(number)
-        return place_of(self._one)[0] if self._one is not None and queue_of(self._one) == number else None
-
     def __iter__(self) -> Iterator[Run]:
         queues = self._queues
         if queues is not None:
@@ -277,14 +271,6 @@ class _OpenedLane:
     def holds_below(self, priority: Priority) -> bool:
         return any(self._keys[number] for number in (*range(priority), FORCED, RESCUED))
 
-    def front(self, number: int) -> datetime | None:
-        keys = self._keys[number]
-        if keys:
-            return keys[0][0]
-        if not self.whole[number]:
-            raise NotLoaded("the first runs of this queue were taken, and the next ones were not read")
-        return None
-
     @property
     def next_due_at(self) -> datetime | None:
         return min((self.runs[keys[0][1]].due_at for keys in self._keys if keys), default=None)
@@ -296,9 +282,6 @@ class _OpenedLane:
                 raise NotLoaded("the run with the earliest logical time was taken, and the next one was not read")
             self._least = min(self.runs.values(), key=lambda run: (run.occurs_at, run.id), default=None)
         return self._least
-
-
-NO_LANES: Mapping[str, Lane] = {}
 
 
 def _earlier(run: Run, other: Run) -> bool:

@@ -46,7 +46,7 @@ class Writer:
     def flush(self) -> None:
         """Write what was taken since the last flush."""
         if not self._pile.is_empty:
-            self._tx.write(self._pile.change(), new=self._fresh, lanes=self._cache.snapshot.lanes)
+            self._tx.write(self._pile.change(), new=self._fresh)
             self.has_written = True
             self._pile = Pile()
             self._fresh = set()

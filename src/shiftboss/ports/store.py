@@ -7,14 +7,13 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 from shiftboss.clock import Clock
 from shiftboss.core.audit import Seal
 from shiftboss.core.control import Request
-from shiftboss.core.lane import NO_LANES, Lane
 from shiftboss.core.retention import Cutoffs
 from shiftboss.core.snapshot import Change
 from shiftboss.ports.cycle import CycleReader, Wanted
@@ -85,11 +84,10 @@ class Transaction(Reader, Protocol):
         """Before anything is written: go on from where another store had counted to, if that is farther (C5)."""
         ...
 
-    def write(self, change: Change, *, new: Collection[int], lanes: Mapping[str, Lane] = NO_LANES) -> None:
+    def write(self, change: Change, *, new: Collection[int]) -> None:
         """Write *change*; may be called more than once.
 
-        *new* holds the ids of runs that have no row yet.  *lanes* are lanes as they are with this change: a store may
-        use them to find the next runs faster.  A run with a final status moves from the live table to the
+        *new* holds the ids of runs that have no row yet.  A run with a final status moves from the live table to the
         history in the same transaction.  Every worker whose lane or claims changed counts as changed for the other
         sessions.
         """

@@ -10,7 +10,7 @@ Rules of this file
 from __future__ import annotations
 
 import hmac
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, ClassVar, TypeVar, cast
@@ -20,7 +20,7 @@ from shiftboss.core.control import Request
 from shiftboss.core.encoded import transformed
 from shiftboss.core.events import Audit, Event, UnreadableEvent
 from shiftboss.core.json_text import in_one_form
-from shiftboss.core.lane import NO_LANES, Lane
+from shiftboss.core.lane import Lane
 from shiftboss.core.model import MAX_LINES, DeadLetter, LogLine, Run
 from shiftboss.core.opaque import OpaqueBytes, OpaqueText, framed, framed_text, key_of, unframed, unframed_text
 from shiftboss.core.snapshot import Change
@@ -272,15 +272,15 @@ class EncodedTransaction(EncodedReader):
     def arrivals(self, *, limit: int) -> list[Request]:
         return [self._opened(request) for request in self._tx.arrivals(limit=limit)]
 
-    def write(self, change: Change, *, new: Collection[int], lanes: Mapping[str, Lane] = NO_LANES) -> None:
+    def write(self, change: Change, *, new: Collection[int]) -> None:
         if self._cipher.writes_as_it_is:  # looking through every run for what to encode took 4 µs of its 60 (measured)
-            self._tx.write(change, new=new, lanes=lanes)
+            self._tx.write(change, new=new)
             return
         try:
             encoded = self._encoded(change, new)
         except CodecFailed as failure:
             raise StoreRejected(f"{failure}; nothing was stored") from None
-        self._tx.write(encoded, new=new, lanes=lanes)
+        self._tx.write(encoded, new=new)
 
     def _encoded(self, change: Change, new: Collection[int]) -> Change:
         """Raises CodecFailed."""

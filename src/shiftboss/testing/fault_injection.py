@@ -7,18 +7,16 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
 
 from shiftboss.core.audit import Seal
-from shiftboss.core.lane import NO_LANES
 from shiftboss.errors import StoreRejected, StoreUnavailable
 from shiftboss.ports.store import Reader
 
 if TYPE_CHECKING:
-    from shiftboss.core.lane import Lane
     from shiftboss.core.retention import Cutoffs
     from shiftboss.core.snapshot import Change
     from shiftboss.ports.cycle import Wanted
@@ -116,8 +114,8 @@ class WatchedTransaction:
         self._tx = tx
         self._changes = changes
 
-    def write(self, change: Change, *, new: Collection[int], lanes: Mapping[str, Lane] = NO_LANES) -> None:
-        self._tx.write(change, new=new, lanes=lanes)
+    def write(self, change: Change, *, new: Collection[int]) -> None:
+        self._tx.write(change, new=new)
         self._changes.append(change)
 
     def __getattr__(self, name: str) -> Any:

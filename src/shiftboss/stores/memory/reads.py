@@ -8,7 +8,7 @@ Rules of this file
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from itertools import chain, count, islice
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from shiftboss.clock import Clock
 from shiftboss.core.audit import AuditRow, Seal
 from shiftboss.core.control import Request
 from shiftboss.core.events import Audit, Event, UnreadableEvent
-from shiftboss.core.lane import NO_LANES, Lane
+from shiftboss.core.lane import Lane
 from shiftboss.core.model import MAX_LINES, ClockMark, DeadLetter, LogLine, Record, Run, WorkerState
 from shiftboss.core.snapshot import NO_RECORD, Change
 from shiftboss.core.unreadable import REMEDY, SetAside, Unreadable
@@ -257,7 +257,7 @@ class MemoryTransaction(MemoryReader):
             self._next_run = run_id + 1
             yield run_id
 
-    def write(self, change: Change, *, new: Collection[int], lanes: Mapping[str, Lane] = NO_LANES) -> None:
+    def write(self, change: Change, *, new: Collection[int]) -> None:
         self.has_written = True
         try:
             self._write(change, new)

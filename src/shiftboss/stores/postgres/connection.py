@@ -54,12 +54,12 @@ LONG_SETTINGS = Statement(
     TEXT,
 )
 LONG_CALL_S = 3600.0
-LAST_COMMIT = "(SELECT * FROM committed ORDER BY number DESC LIMIT 1) AS last"
 NUMBER_SEEN = Statement(
-    f"""
-SELECT last.number, EXISTS (SELECT FROM arrival WHERE NOT is_unreadable)::int, first, epoch
-FROM meta, {LAST_COMMIT} WHERE id = 1
-"""  # noqa: S608
+    """
+SELECT number, EXISTS (SELECT FROM arrival WHERE NOT is_unreadable)::int,
+  (SELECT number FROM committed ORDER BY number LIMIT 1), epoch
+FROM meta WHERE id = 1
+"""
 )
 BoundStatement = tuple[Statement, Values]
 

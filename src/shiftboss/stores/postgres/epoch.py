@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from shiftboss.core.events import StoreRestored
 from shiftboss.core.lives import Counted, furthest, next_life
 from shiftboss.logs import get_logger
-from shiftboss.stores.postgres.connection import LAST_COMMIT
 from shiftboss.stores.postgres.history import LAST
 from shiftboss.stores.postgres.wire import NUMBER, TEXT, ResultSet, Statement
 from shiftboss.stores.sql import codec
@@ -34,29 +33,24 @@ log = get_logger("shiftboss.store")
 
 # Asked while the locks are held: the time and the stamp must not be older than what the previous holder wrote.
 OPEN = Statement(
-    f"""
-SELECT last.number, last.next_event, schema, cluster, timeline, place, meta.tableoid::bigint,
+    """
+SELECT number, next_event, schema, cluster, timeline, place, tableoid::bigint,
   (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, EXISTS (SELECT FROM arrival WHERE NOT is_unreadable)::int,
   nextval('stamp'),
   (SELECT string_agg(nextval('run_id')::text, ',') FROM generate_series(1, $1)),
-  first, last.alone, clock, epoch, server_started,
+  (SELECT number FROM committed ORDER BY number LIMIT 1), alone, clock, epoch, server_started,
   (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint
-FROM meta, {LAST_COMMIT} WHERE id = 1
-""",  # noqa: S608
+FROM meta WHERE id = 1
+""",
     NUMBER,
 )
 JUMP = Statement(
     """
-UPDATE meta SET epoch = $1, cluster = $2, timeline = $3, server_started = $4, place = tableoid::bigint WHERE id = 1
+UPDATE meta SET number = $1, alone = $1, epoch = $1, next_event = $2, cluster = $3, timeline = $4, server_started = $5,
+  place = tableoid::bigint
+WHERE id = 1
 """,
-    *([NUMBER] * 4),
-)
-JUMP_TO = Statement(
-    f"""
-INSERT INTO committed (number, stamp, next_event, alone, first) SELECT $1, 0, $2, $1, first FROM {LAST_COMMIT}
-""",  # noqa: S608
-    NUMBER,
-    NUMBER,
+    *([NUMBER] * 5),
 )
 KNOW_SERVER = Statement("UPDATE meta SET server_started = $1 WHERE id = 1", NUMBER)
 LIVED_AT = Statement("SELECT at FROM event ORDER BY id DESC LIMIT 1")
@@ -175,8 +169,7 @@ def jump(db: Database, clock: Clock, opened: Opened, *, newest: Counted, why: st
     event = StoreRestored(at=now, reason=why, epoch=counted.number)
     where = origin.cluster or opened.cluster, origin.timeline or opened.timeline
     db.do(CONTINUE, (counted.stamp, counted.run_id))
-    db.do(JUMP, (counted.number, *where, opened.started))
-    db.do(JUMP_TO, (counted.number, counted.event_id + 1))
+    db.do(JUMP, (counted.number, counted.event_id + 1, *where, opened.started))
     db.do(NOTE, (counted.event_id, codec.micros(now), codec.text_of(event)))
     log.info(
         "%s was restored, or lost its last commits: %s; commits and fences continue from %d, runs from %d, and "

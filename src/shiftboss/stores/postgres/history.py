@@ -14,7 +14,6 @@ from shiftboss.core.lane import ALL_QUEUES
 from shiftboss.core.model import DeadLetter, Run, Status
 from shiftboss.ports.faces import HistoryFilter, LetterFilter
 from shiftboss.stores.postgres import unreadable
-from shiftboss.stores.postgres.connection import LAST_COMMIT
 from shiftboss.stores.postgres.sealing import question
 from shiftboss.stores.postgres.wire import KEY, NUMBER, NUMBERS, TEXT, Statement
 from shiftboss.stores.sql import codec, history, shapes
@@ -38,13 +37,11 @@ SELECT '[' || string_agg(data, ',') || ']' FROM (
     NUMBER,
     prepare=False,
 )
-# Claims are few, and are gathered first: the planner would walk through the ids of all that waits.
 RUNNING = question(
     """
-WITH claimed AS MATERIALIZED (SELECT * FROM run WHERE queue IS NULL)
 SELECT '[' || string_agg(data, ',') || ']' FROM (
-  SELECT <run> AS data FROM claimed
-  WHERE ($1 IS NULL OR worker = $1) AND ($2 IS NULL OR key = $2) AND ($3 IS NULL OR id < $3)
+  SELECT <run> AS data FROM run
+  WHERE queue IS NULL AND ($1 IS NULL OR worker = $1) AND ($2 IS NULL OR key = $2) AND ($3 IS NULL OR id < $3)
   ORDER BY id DESC LIMIT $4) AS page
 """,
     TEXT,
@@ -214,10 +211,7 @@ PAGES = Pages(
     last_seal=LAST_SEAL,
 )
 
-META = Statement(
-    f"SELECT schema, last.number, last.next_event FROM meta, {LAST_COMMIT} WHERE id = 1",  # noqa: S608
-    prepare=False,
-)
+META = Statement("SELECT schema, number, next_event, store FROM meta WHERE id = 1", prepare=False)
 LAST = Statement(
     """
 SELECT CASE WHEN stamp.is_called THEN stamp.last_value ELSE 0 END,

@@ -4,9 +4,8 @@ Rules of this file
 - Related workers are in one partition (core/graph.py).  A transaction either shares the lock of the whole and has its
   partitions exclusively, or it has the whole exclusively: to declare, join, rescue, and for all that may concern any
   worker.
-- A transaction that holds something waits for nothing more, except for one single partition, not for long, and for its
-  place in the order of commits, which is the last thing that it takes.  So there is no deadlock, and a node that stands
-  still keeps others only from its own partitions.
+- A transaction that holds something waits for nothing more, except for one single partition, and not for long.  So
+  there is no deadlock, and a node that stands still keeps others only from its own partitions.
 - Locks end with the transaction, behind a pooler as well; what is read after taking them is what the last holder
   committed.
 """
@@ -21,7 +20,6 @@ from shiftboss.stores.postgres.wire import NUMBER, NUMBERS, TEXT, ResultSet, Sta
 
 WHOLE = Statement("SELECT pg_advisory_xact_lock(hashtext($1), 0)", TEXT)
 SHARE = Statement("SELECT pg_advisory_xact_lock_shared(hashtext($1), 0)", TEXT)
-ORDER = Statement("SELECT pg_advisory_xact_lock(hashtext($1), -1)", TEXT)
 # In this order: no partition must be held while the whole is waited for.  A session may take a lock that it has again.
 SHARE_AND_TRY_PARTITIONS = Statement(
     """
@@ -59,11 +57,6 @@ def calls_for(schema: str, wanted: Wanted | None, *, waits: bool) -> list[BoundS
         (AS_LONG_AS_BEFORE, ()),
         tries,
     ]
-
-
-def order(schema: str) -> BoundStatement:
-    """The last lock of every commit: from here to its end all others wait to be numbered, and then see its number."""
-    return ORDER, (schema,)
 
 
 def calls_to_try(schema: str, within_s: float) -> list[BoundStatement]:

@@ -8,7 +8,7 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,15 +17,12 @@ from shiftboss.core.lane import ALL_QUEUES
 from shiftboss.core.model import Run
 from shiftboss.ports.cycle import Delta, Wanted
 from shiftboss.ports.store import Past
-from shiftboss.stores.postgres import waits_from
 from shiftboss.stores.postgres.history import LAST, WAITING_WORKERS, Queries
 from shiftboss.stores.postgres.sealing import question
 from shiftboss.stores.postgres.wire import KEYS, NUMBER, NUMBERS, TEXT, TEXTS, Statement
 from shiftboss.stores.sql import codec, reads, shapes
-from shiftboss.stores.sql.codec import Text
 from shiftboss.stores.sql.reads import LONG_AGO, Seen
-from shiftboss.stores.sql.shapes import CLAIM_NEWS
-from shiftboss.stores.sql.statements import Question, Readings, Values
+from shiftboss.stores.sql.statements import Readings
 
 if TYPE_CHECKING:
     from shiftboss.clock import Clock
@@ -71,30 +68,16 @@ NODES = question(
 )
 
 
-# Runs whose claims have ended since, claims made or changed since with their workers, and these runs themselves.  An
-# ended one may be claimed again, also by the session itself: each is looked for by its id, as NOT EXISTS would become a
-# join with all claims.  Claims are put in order when they are found: the planner would walk through all ids for that.
-def _claims(which: str, *, runs_of: str = "") -> str:
+def _claims(which: str) -> str:
     return f"""
-WITH claimed AS MATERIALIZED (SELECT id, worker, <run> AS data FROM run WHERE queue IS NULL{which})
-SELECT '[[' || coalesce((
-    SELECT string_agg(ended::text, ',') FROM (
-      SELECT DISTINCT unnest(unclaimed) AS ended FROM committed
-      WHERE number > $1 AND $1 >= 0 AND stamp <> ALL ($2)) AS gone
-    WHERE (SELECT queue IS NULL FROM run WHERE id = ended) IS NOT TRUE), '') || '],['
-  || coalesce(string_agg('[' || id || ',' || to_json(worker)::text || ']', ','), '') || '],['
-  || coalesce(string_agg(data, ','){runs_of}, '') || ']]'
-FROM (SELECT id, worker, data FROM claimed ORDER BY id) AS in_order
+SELECT '[[' || coalesce(string_agg(id::text, ','), '') || '],['
+  || coalesce(string_agg(data, ',') FILTER (WHERE $1 < 0 OR number = {SINCE}), '') || ']]'
+FROM (SELECT id, number, <run> AS data FROM run{which} WHERE queue IS NULL ORDER BY id) AS claimed
 """  # noqa: S608
 
 
-ALL_CLAIMS = question(_claims(""), NUMBER, NUMBERS)
-CLAIMS = question(_claims(f" AND number = {SINCE}"), NUMBER, NUMBERS)
-# $3 are all workers of the partitions, $4 those whose claims are told in full.
-CLAIMS_OF_THEM = question(
-    _claims(f" AND number = {SINCE} AND worker = ANY ($3)", runs_of=" FILTER (WHERE worker = ANY ($4))"),
-    *(NUMBER, NUMBERS, TEXTS, TEXTS),
-)
+CLAIMS = question(_claims(""), NUMBER, NUMBERS)
+CLAIMS_OF_THEM = question(_claims(" JOIN unnest($3) AS them(name) ON worker = name"), NUMBER, NUMBERS, TEXTS)
 
 # Of each of them the first due time, from queue to queue.
 WAITING = question(
@@ -111,57 +94,42 @@ SELECT '[' || string_agg('[' || to_json(worker)::text || ',' || due_at || ']', '
 )
 
 
-def newest_of(name: str) -> str:
-    """The row of a worker, to be joined: the newest of its versions is found first, whoever still sees older ones."""
-    return f"""LATERAL (
-    SELECT number, waits_from FROM worker WHERE worker.name = {name} ORDER BY worker.number DESC LIMIT 1) AS worker"""  # noqa: S608
-
-
 def _queue(number: int, limit: str) -> str:
-    """The first runs of a queue, and how many these are; where nothing waits, nothing is looked for."""
-    begin = waits_from.of(number, "lane")
-    return f"""LATERAL (
-    SELECT count(*) AS found, string_agg(data, ',') AS runs FROM (
-      SELECT <run> AS data FROM run
-      WHERE worker = lane.name AND queue = {number} AND due_at >= {begin} AND {begin} < {waits_from.NOTHING}
-      ORDER BY due_at, id LIMIT {limit}) AS first) AS queue_{number}"""  # noqa: S608
+    return f"""(SELECT string_agg(data, ',') FROM (
+      SELECT <run> AS data FROM run WHERE worker = name AND queue = {number}
+      ORDER BY due_at, id LIMIT {limit}) AS first)"""  # noqa: S608
 
 
 STANDING = """(SELECT string_agg(data, ',') FROM (
       SELECT <run> AS data FROM run
-      WHERE worker = lane.name AND queue IS NOT NULL AND origin <= 2 ORDER BY id) AS standing)"""
+      WHERE worker = name AND queue IS NOT NULL AND origin <= 2 ORDER BY id) AS standing)"""
 
-LEAST = f"""(SELECT <run> AS data FROM run
-      WHERE worker = lane.name AND queue IS NOT NULL AND occurs_at >= {waits_from.of(waits_from.LEAST, "lane")}
-      ORDER BY occurs_at, id LIMIT 1)"""  # noqa: S608
+LEAST = """(SELECT <run> AS data FROM run WHERE worker = name AND queue IS NOT NULL ORDER BY occurs_at, id LIMIT 1)"""
+
+
+def _all(limit: str) -> str:
+    return f"""(SELECT string_agg(data, ',') FROM (
+      SELECT <run> AS data FROM run WHERE worker = name AND queue IS NOT NULL
+      ORDER BY queue, due_at, id LIMIT {limit}) AS waiting)"""  # noqa: S608
 
 
 def _lanes(names: str, *, limit: str) -> str:
-    """*names* has names and `waits_from`.  A lane with fewer runs than the limit is returned whole, as one list."""
-    queues = [f"queue_{number}" for number in ALL_QUEUES]
+    """A worker with fewer runs than the limit in all queues together is returned whole, as one list."""
     parts = " || '],[' || ".join(
-        f"coalesce({part}, '')" for part in (*(f"{queue}.runs" for queue in queues), STANDING, LEAST)
+        f"coalesce({part}, '')" for part in (*(_queue(number, limit) for number in ALL_QUEUES), STANDING, LEAST)
     )
     return f"""
 SELECT '[' || string_agg('[' || to_json(name)::text || ',[[' || CASE
-    WHEN {" + ".join(f"{queue}.found" for queue in queues)} < {limit}
-    THEN concat_ws(',', {", ".join(f"{queue}.runs" for queue in queues)})
+    WHEN (SELECT id FROM run WHERE worker = name AND queue IS NOT NULL
+          ORDER BY queue, due_at, id LIMIT 1 OFFSET {limit} - 1) IS NULL
+    THEN coalesce({_all(limit)}, '')
     ELSE {parts} END || ']]]', ',') || ']'
-FROM ({names}) AS lane, {", ".join(_queue(number, limit) for number in ALL_QUEUES)}
+FROM {names} AS asked(name)
 """  # noqa: S608
 
 
-# $2 are those that are read from the beginning.
-LANES = question(
-    _lanes(
-        f"""SELECT name,
-    coalesce(CASE WHEN name <> ALL ($2) THEN worker.waits_from END, {waits_from.UNKNOWN}) AS waits_from
-  FROM unnest($1) AS asked(name) LEFT JOIN {newest_of("asked.name")} ON true""",  # noqa: S608
-        limit="$3",
-    ),
-    *(TEXTS, TEXTS, NUMBER),
-)
-WHOSE = f"SELECT name, waits_from FROM worker WHERE number = {SINCE} AND state IS NOT NULL%s"  # noqa: S608
+LANES = question(_lanes("unnest($1)", limit="$2"), TEXTS, NUMBER)
+WHOSE = f"(SELECT name FROM worker WHERE number = {SINCE} AND state IS NOT NULL%s)"  # noqa: S608
 CHANGED_LANES = question(_lanes(WHOSE % "", limit="$3"), NUMBER, NUMBERS, NUMBER)
 CHANGED_LANES_OF_THEM = question(_lanes(WHOSE % AMONG_THEM, limit="$4"), NUMBER, NUMBERS, TEXTS, NUMBER)
 
@@ -224,7 +192,6 @@ READINGS = Readings(
     resources=RESOURCES,
     nodes=NODES,
     claims=CLAIMS,
-    all_claims=ALL_CLAIMS,
     waiting=WAITING,
     lanes=LANES,
     changed_lanes=CHANGED_LANES,
@@ -247,13 +214,9 @@ class SeenPartitions(Seen):
         default_factory=dict
     )  # partition → the number of the last commit up to which everything in it is known
     own: list[int] = field(default_factory=list)  # stamps
-    claims: dict[int, str] = field(default_factory=dict)  # all that it knows: run → worker
-    begun: set[str] = field(default_factory=set)  # workers whose lanes were read from the beginning
 
     def copy(self) -> SeenPartitions:
-        return SeenPartitions(
-            self.number, self.lanes, dict(self.partitions), list(self.own), dict(self.claims), self.begun
-        )
+        return SeenPartitions(self.number, self.lanes, dict(self.partitions), list(self.own))
 
     def since(self, partitions: Iterable[int]) -> int:
         """The commit up to which everything in *partitions* is known."""
@@ -264,14 +227,6 @@ class SeenPartitions(Seen):
         self.number = number
         self.partitions.clear()
         self.own.clear()
-
-    def claimed(self, claims: Mapping[int, str | None]) -> None:
-        """Note whose claims these runs are now; None: nobody's."""
-        for run_id, worker in claims.items():
-            if worker is None:
-                self.claims.pop(run_id, None)
-            else:
-                self.claims[run_id] = worker
 
     def wrote(self, number: int, stamp: int, *, held: Collection[int] | None) -> None:
         """Note a commit of its own; with *held*, everything before it in those partitions is known too."""
@@ -362,7 +317,7 @@ class Reads(Queries, reads.Reads[Statement]):
         return [
             (CHANGED_OF_THEM, (since, own, names)),
             (CHANGED_BREAKERS, (since, own)),
-            (CLAIMS_OF_THEM, (since, own, names, bound)),
+            (CLAIMS_OF_THEM, (since, own, bound)),
             *([(CHANGED_LANES_OF_THEM, (since, own, names, lanes))] if lanes else []),
         ]
 
@@ -390,26 +345,6 @@ class Reads(Queries, reads.Reads[Statement]):
         if asked.names is None:
             return self._told(calls, answers, lanes=asked.lanes)
         return self._told_of_workers(calls, answers, lanes=asked.lanes)._replace(of=asked.bound)
-
-    def _read_claims(self, question: Question[Statement], values: Values, text: Text) -> tuple[list[int], list[Run]]:
-        """The server tells what has changed; all claims are what the session then knows."""
-        ended, made, runs = self._read(CLAIM_NEWS, question, values, text)
-        claims = self._seen.claims
-        if question is ALL_CLAIMS:
-            claims.clear()
-        for run_id in ended:
-            claims.pop(run_id, None)
-        claims.update(made)
-        if question is not CLAIMS_OF_THEM:
-            return sorted(claims), runs
-        bound = frozenset(values[3])
-        return sorted(run_id for run_id, worker in claims.items() if worker in bound), runs
-
-    def _values_of_lanes(self, names: Collection[str], limit: int) -> Values:
-        begun = self._seen.begun
-        fresh = [name for name in names if name not in begun]
-        begun.update(fresh)
-        return self._db.names(names), fresh, limit
 
     def next_give_up(self, after: datetime | None = None) -> datetime | None:
         known = self._give_up if after is None else None

@@ -94,7 +94,6 @@ class PostgresSession:
             self._seen = before if was_refused else SeenPartitions()  # it may be stored nevertheless
             raise
         counted = tx.counted(finished)
-        self._seen.claimed(tx.claims)
         self._seen.wrote(counted.number, counted.stamp, held=tx.held if tx.has_looked else None)
         if self._seen.number == counted.number:
             self._heard = counted.number

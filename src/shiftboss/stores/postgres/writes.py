@@ -7,16 +7,14 @@ Rules of this file
 
 from __future__ import annotations
 
-import dataclasses
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from shiftboss.core.control import Request
 from shiftboss.core.events import Event
-from shiftboss.core.lane import NO_LANES, Lane
 from shiftboss.core.lives import Counted
-from shiftboss.core.model import ClockMark, Run, Status
+from shiftboss.core.model import ClockMark
 from shiftboss.core.shift import Shift
 from shiftboss.core.snapshot import Change
 from shiftboss.core.unreadable import REMEDY, SetAside
@@ -25,10 +23,9 @@ from shiftboss.errors import ShiftbossError
 from shiftboss.logs import get_logger
 from shiftboss.ports.cycle import NO_DELTA, Delta, Wanted
 from shiftboss.ports.store import Past
-from shiftboss.stores.postgres import locks, unreadable, waits_from
-from shiftboss.stores.postgres.connection import LAST_COMMIT
+from shiftboss.stores.postgres import unreadable
 from shiftboss.stores.postgres.epoch import CONTINUE
-from shiftboss.stores.postgres.reads import Ahead, Reads, SeenPartitions, narrowed, newest_of
+from shiftboss.stores.postgres.reads import Ahead, Reads, SeenPartitions, narrowed
 from shiftboss.stores.postgres.wire import NUMBER, NUMBERS, TEXT, TEXTS, Rows, Statement, inserted
 from shiftboss.stores.sql import codec, shapes
 from shiftboss.stores.sql.salvage import Sealed
@@ -80,38 +77,18 @@ MUST_NOT_HAVE_FIRED = Rows(
     NUMBERS,
 )
 
-PUT_WORKERS = Rows(
-    f"""
-WITH put AS (
-  SELECT given.name, given.number, given.state, worker.number AS newest
-  FROM unnest($1, $2, $3) AS given(name, number, state) LEFT JOIN {newest_of("given.name")} ON true),
-changed AS (
-  UPDATE worker SET number = put.number, state = put.state
-  FROM put WHERE worker.name = put.name AND worker.number = put.newest)
-INSERT INTO worker (name, number, state) SELECT name, number, state FROM put WHERE newest IS NULL""",  # noqa: S608
-    TEXTS,
-    NUMBERS,
-    TEXTS,
-)
 FORGET_WORKERS = Rows(
-    """UPDATE worker SET number = gone.number, state = NULL, record = NULL, waits_from = DEFAULT
+    """UPDATE worker SET number = gone.number, state = NULL, record = NULL
 FROM unnest($1, $2) AS gone(name, number) WHERE worker.name = gone.name AND worker.state IS NOT NULL""",
     TEXTS,
     NUMBERS,
 )
 TOUCH_WORKERS = Rows(
-    f"""
-WITH touched AS MATERIALIZED (
-  SELECT given.name, given.number, given.record, given.fronts::bigint[] AS fronts, given.added::bigint[] AS added,
-    worker.number AS newest
-  FROM unnest($1, $2, $3, $4, $5) AS given(name, number, record, fronts, added), {newest_of("given.name")})
-UPDATE worker SET number = touched.number, record = coalesce(touched.record, worker.record),
-  waits_from = {waits_from.MOVED}
-FROM touched WHERE worker.name = touched.name AND worker.number = touched.newest AND worker.state IS NOT NULL""",  # noqa: S608
+    """UPDATE worker SET number = touched.number, record = coalesce(touched.record, worker.record)
+FROM unnest($1, $2, $3) AS touched(name, number, record)
+WHERE worker.name = touched.name AND worker.state IS NOT NULL""",
     TEXTS,
     NUMBERS,
-    TEXTS,
-    TEXTS,
     TEXTS,
 )
 PUT_SIZE_DECLARATIONS = Rows(
@@ -144,11 +121,7 @@ ON CONFLICT (run) DO UPDATE SET state = excluded.state, closed_at = excluded.clo
     NUMBERS,
     TEXTS,
 )
-NUMBER_EVENTS_AFTER = Statement(
-    f"""UPDATE committed SET next_event = greatest(committed.next_event, $1 + 1)
-FROM {LAST_COMMIT} WHERE committed.number = last.number""",  # noqa: S608
-    NUMBER,
-)
+NUMBER_EVENTS_AFTER = Statement("UPDATE meta SET next_event = greatest(next_event, $1 + 1) WHERE id = 1", NUMBER)
 # Of each attempt the last MAX_LINES are kept.
 TRIM_LINES = Rows(
     """DELETE FROM log USING unnest($1, $2, $3) AS old(run, fence, number)
@@ -173,47 +146,39 @@ PASS_BY_ARRIVALS = Statement("UPDATE arrival SET is_unreadable = true WHERE id =
 MORE_ARRIVALS = Statement("SELECT EXISTS (SELECT FROM arrival WHERE NOT is_unreadable)::int")
 
 
-KEPT_COMMITS = 10_000  # a session that has not looked for longer than that reads everything
-FORGET_EVERY = 1000
-
-
-# The number of the commit, and those of the events.  The lock of the order (locks.py) is held from here to the end of
-# the COMMIT that is sent along, so that commits have the order in which they are seen, and nothing slow happens
-# meanwhile.  $4 is 1 if the oldest commits are deleted with this one.
+# The number of the commit, and those of the events.  The row is held from here to the end of the COMMIT that is sent
+# along, so that commits have the order in which they are seen, and nothing slow happens meanwhile.
 def _finish(events: str, *, details: str = "") -> str:
     return f"""
-WITH placed AS (
-  INSERT INTO committed (number, stamp, next_event, alone, first, unclaimed)
-  SELECT number + 1, $1, next_event{events}, CASE WHEN $2 = 1 THEN number + 1 ELSE alone END,
-    CASE WHEN $4 = 1 THEN greatest(first, number - {KEPT_COMMITS}) ELSE first END, $3
-  FROM {LAST_COMMIT}
-  RETURNING number, next_event){details}
-SELECT number, next_event FROM placed
+WITH ordered AS (
+  UPDATE meta SET number = number + 1, alone = CASE WHEN $2 = 1 THEN number + 1 ELSE alone END{events}
+  WHERE id = 1
+  RETURNING number, next_event),
+placed AS (INSERT INTO committed (number, stamp) SELECT number, $1 FROM ordered){details}
+SELECT number, next_event FROM ordered
 """  # noqa: S608
 
 
-FINISH = Statement(_finish(""), NUMBER, NUMBER, NUMBERS, NUMBER)
+FINISH = Statement(_finish(""), NUMBER, NUMBER)
 TELL = """,
 told AS (
   INSERT INTO event (id, at, worker, data)
-  SELECT next_event - array_length($5, 1) + place - 1, at, worker, data
-  FROM placed, unnest($5, $6, $7) WITH ORDINALITY AS told(at, worker, data, place))"""
-COUNT_EVENTS = " + array_length($5, 1)"
-FINISH_AND_TELL = Statement(_finish(COUNT_EVENTS, details=TELL), NUMBER, NUMBER, NUMBERS, NUMBER, NUMBERS, TEXTS, TEXTS)
+  SELECT next_event - array_length($3, 1) + place - 1, at, worker, data
+  FROM ordered, unnest($3, $4, $5) WITH ORDINALITY AS told(at, worker, data, place))"""
+COUNT_EVENTS = ", next_event = next_event + array_length($3, 1)"
+FINISH_AND_TELL = Statement(_finish(COUNT_EVENTS, details=TELL), NUMBER, NUMBER, NUMBERS, TEXTS, TEXTS)
 # The audited ones among the events, given by their positions, are stored in the audit under the same numbers.
 KEEP = """,
 kept AS (
   INSERT INTO audit (id, at, data)
-  SELECT next_event - array_length($5, 1) + place - 1, at, data
-  FROM placed, unnest($5, $7) WITH ORDINALITY AS told(at, data, place) WHERE place = ANY ($8))"""
+  SELECT next_event - array_length($3, 1) + place - 1, at, data
+  FROM ordered, unnest($3, $5) WITH ORDINALITY AS told(at, data, place) WHERE place = ANY ($6))"""
 FINISH_TELL_AND_KEEP = Statement(
-    _finish(COUNT_EVENTS, details=TELL + KEEP), NUMBER, NUMBER, NUMBERS, NUMBER, NUMBERS, TEXTS, TEXTS, NUMBERS
+    _finish(COUNT_EVENTS, details=TELL + KEEP), NUMBER, NUMBER, NUMBERS, TEXTS, TEXTS, NUMBERS
 )
-# From the first one that is kept: what was deleted before may have to be passed as long as a snapshot is held.
-FORGET_COMMITS = Statement(
-    f"""DELETE FROM committed USING {LAST_COMMIT}
-WHERE committed.number >= last.first AND committed.number < last.number - {KEPT_COMMITS}"""  # noqa: S608
-)
+KEPT_COMMITS = 10_000  # a session that has not looked for longer than that reads everything
+FORGET_COMMITS = Statement("DELETE FROM committed WHERE number < (SELECT number FROM meta WHERE id = 1) - $1", NUMBER)
+FORGET_EVERY = 1000
 DRAW_IDS = Statement("SELECT string_agg(nextval('run_id')::text, ',') FROM generate_series(1, $1)", NUMBER)
 DRAW_STAMP = Statement("SELECT nextval('stamp')")
 
@@ -231,7 +196,7 @@ FROM {table} WHERE {unreadable.is_row(name, first=6)}""",  # noqa: S608  # const
         prepare=False,
     )
     if name in NULLABLE:
-        columns = "state = NULL, record = NULL, waits_from = DEFAULT" if name == "worker" else "record = NULL"
+        columns = "state = NULL, record = NULL" if name == "worker" else "record = NULL"
         text = f"UPDATE worker SET number = $1, {columns} WHERE {unreadable.is_row(name, first=2)}"  # noqa: S608
         return keep, Statement(text, NUMBER, *kinds, prepare=False)
     text = f"DELETE FROM {table} WHERE {unreadable.is_row(name, first=1)}"  # noqa: S608
@@ -311,22 +276,19 @@ FROM waiting WHERE id = run_id
     NUMBER,
     NUMBERS,
 )
-TOUCH_ALL = Statement("UPDATE worker SET number = $1, waits_from = DEFAULT WHERE state IS NOT NULL", NUMBER)
+TOUCH_ALL = Statement("UPDATE worker SET number = $1 WHERE state IS NOT NULL", NUMBER)
 MARK_CLOCK = Statement("UPDATE meta SET clock = $1 WHERE id = 1", TEXT)
 
-WRITINGS = dataclasses.replace(
-    Writings.of(
-        inserted,
-        update_runs=UPDATE_RUNS,
-        delete_finished=DELETE_FINISHED,
-        forget_workers=FORGET_WORKERS,
-        touch_workers=TOUCH_WORKERS,
-        put_size_declarations=PUT_SIZE_DECLARATIONS,
-        delete_nodes=DELETE_NODES,
-        put_letters=PUT_LETTERS,
-        trim_lines=TRIM_LINES,
-    ),
-    put_workers=PUT_WORKERS,  # its key is no longer the name alone
+WRITINGS = Writings.of(
+    inserted,
+    update_runs=UPDATE_RUNS,
+    delete_finished=DELETE_FINISHED,
+    forget_workers=FORGET_WORKERS,
+    touch_workers=TOUCH_WORKERS,
+    put_size_declarations=PUT_SIZE_DECLARATIONS,
+    delete_nodes=DELETE_NODES,
+    put_letters=PUT_LETTERS,
+    trim_lines=TRIM_LINES,
 )
 
 
@@ -369,7 +331,6 @@ class PostgresTransaction(Reads, Writes["Database"]):
         self._last_id = 0  # the last one that was handed out
         self._events: list[Event] = []
         self._keeps_audit = True
-        self.claims: dict[int, str | None] = {}  # of runs that it has written: whose claim each is now, if any
 
     def changes(self, *, lanes: int = 0) -> Delta:
         """For held partitions only what concerns them, unless somebody has had the whole store since."""
@@ -426,11 +387,9 @@ class PostgresTransaction(Reads, Writes["Database"]):
         self.has_written = self.has_written or not arrived.is_empty
         return list(taken.values())
 
-    def write(self, change: Change, *, new: Collection[int], lanes: Mapping[str, Lane] = NO_LANES) -> None:
+    def write(self, change: Change, *, new: Collection[int]) -> None:
         self._give_up = None
-        super().write(change, new=new, lanes=lanes)
-        self.claims.update((run.id, run.worker if run.status is Status.RUNNING else None) for run in change.runs)
-        self.claims.update((int(row.id), None) for row in change.set_aside if row.table == "run")
+        super().write(change, new=new)
         if self._db.takes_time:
             self._send()
 
@@ -444,12 +403,9 @@ class PostgresTransaction(Reads, Writes["Database"]):
 
     def finish(self) -> None:
         """The last statements before the commit."""
-        self._db.do(*locks.order(self._db.address.schema))
-        forgets = self.number % FORGET_EVERY == 0
-        if forgets:
-            self._db.do(FORGET_COMMITS, ())
-        unclaimed = [run_id for run_id, worker in self.claims.items() if worker is None]
-        values = self.number, int(self.held is None), unclaimed, int(forgets)
+        if self.number % FORGET_EVERY == 0:
+            self._db.do(FORGET_COMMITS, (KEPT_COMMITS,))
+        values = self.number, int(self.held is None)
         events = self._events
         if not events:
             self._db.do(FINISH, values)
@@ -487,12 +443,6 @@ class PostgresTransaction(Reads, Writes["Database"]):
             self._db.do(SHIFT_WAITING, (shift.step_us, now_us, after, int(until), sealed))
             after = int(until)
         self._db.do(TOUCH_ALL, (self.number,))
-
-    def _touch(self, records: Mapping[str, str | None], runs: Collection[Run], lanes: Mapping[str, Lane]) -> None:
-        fronts = {name: waits_from.fronts(lanes.get(name)) for name in records}
-        added = waits_from.added(run for run in runs if not waits_from.is_exact(fronts[run.worker]))
-        rows = [(name, self.number, text, fronts[name], added.get(name)) for name, text in records.items()]
-        TOUCH_WORKERS.run(self._db, rows)
 
     def _tell(self, events: Collection[Event], *, keeps_audit: bool) -> None:
         self._events += events

@@ -84,7 +84,7 @@ class Reads(Queries[S], Generic[S]):
 
     def _told_of_workers(self, calls: Sequence[BoundQuestion[S]], texts: Sequence[Text], *, lanes: int) -> Delta:
         changed = self._read(shapes.WORKERS, *calls[0], texts[0])
-        claimed, running = self._read_claims(*calls[2], texts[2])
+        claimed, running = self._read(shapes.CLAIMS, *calls[2], texts[2])
         broken = self._read(shapes.BREAKERS, *calls[1], texts[1])
         return Delta(
             workers=_declared(changed),
@@ -101,11 +101,11 @@ class Reads(Queries[S], Generic[S]):
             (sql.changed_breakers, self.always),
             (sql.resources, ()),
             (sql.nodes, ()),
-            (sql.all_claims, self.always),
+            (sql.claims, self.always),
             (sql.waiting, ()),
         ]
         breakers, resources, nodes, claims, waiting = self._db.query(*plainly(calls))
-        claimed, running = self._read_claims(*calls[3], claims)
+        claimed, running = self._read(shapes.CLAIMS, *calls[3], claims)
         breaker_rows = self._read(shapes.BREAKERS, *calls[0], breakers)
         due = self._read(shapes.INSTANTS, *calls[4], waiting)
         sizes = self._read(shapes.RESOURCES, *calls[1], resources)
@@ -122,10 +122,6 @@ class Reads(Queries[S], Generic[S]):
             epoch=self._epoch,
         )
 
-    def _read_claims(self, question: Question[S], values: Values, text: Text) -> tuple[list[int], list[Run]]:
-        """The ids of all claims that were asked for, and those runs that are new or changed."""
-        return self._read(shapes.CLAIMS, question, values, text)
-
     def _all_workers(self) -> list[tuple[WorkerState, Record]]:
         workers: list[tuple[WorkerState, Record]] = []
         after = ""
@@ -141,11 +137,8 @@ class Reads(Queries[S], Generic[S]):
     def lanes(self, names: Collection[str], *, limit: int) -> dict[str, Lane]:
         if not names:
             return {}
-        question, values = self.readings.lanes, self._values_of_lanes(names, limit)
+        question, values = self.readings.lanes, (self._db.names(names), limit)
         return self._read_lanes(question, values, self._db.query((question.plain, values))[0], limit=limit)
-
-    def _values_of_lanes(self, names: Collection[str], limit: int) -> Values:
-        return self._db.names(names), limit
 
     def _read_lanes(self, question: Question[S], values: Values, text: Text, *, limit: int) -> dict[str, Lane]:
         """*values* end with the limit.  Behind runs that cannot be read it looks further, up to a bound."""

@@ -168,13 +168,6 @@ CLAIMS: ResultShape[tuple[list[int], list[Run]]] = (
         lambda: ([], []),
     )
 )
-# Runs whose claims have ended, claims made or changed with their workers, and those of these runs that were asked for.
-CLAIM_NEWS: ResultShape[tuple[list[int], list[tuple[int, str]], list[Run]]] = ResultShape(
-    tuple[list[int], list[tuple[int, str]], list[Run]],
-    tuple[list[int], list[tuple[int, str]], list[Sealed]],
-    lambda row: (row[0], row[1], [RUN.open(each) for each in row[2]]),
-    lambda: ([], [], []),
-)
 WORKERS: ResultShape[list[WorkerRow]] = ResultShape(
     list[WorkerRow],
     list[tuple[str, Sealed | None, Sealed | None]],

@@ -74,8 +74,7 @@ class Readings(Generic[S]):
     changed_breakers: Question[S]  # (number); all of them since -1
     resources: Question[S]  # → {name: [size, declarations as text]}
     nodes: Question[S]
-    claims: Question[S]  # (number) → [[id of every claim, …], [run changed since, …]]
-    all_claims: Question[S]  # (…) → the same; all of them
+    claims: Question[S]  # (number) → [[id of every claim, …], [run changed since, …]]; likewise
     waiting: Question[S]  # → [[worker, due_at], …]
     # (names, limit) → [[name, [[run, …]]], …] if that is all; else [[name, [[queue 0], …, [standing], [least]]], …]
     lanes: Question[S]

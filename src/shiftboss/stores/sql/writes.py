@@ -11,12 +11,12 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import Generic, NamedTuple
 
 from shiftboss.core.audit import Seal
 from shiftboss.core.events import Event
-from shiftboss.core.lane import NO_LANES, Lane, place_of, queue_of
+from shiftboss.core.lane import place_of, queue_of
 from shiftboss.core.model import MAX_LINES, DeadLetter, LogLine, Origin, Run, Status
 from shiftboss.core.shift import Shift
 from shiftboss.core.snapshot import Change
@@ -67,15 +67,15 @@ class Writes(Generic[C]):
         self.has_written = False
         self.failure: ShiftbossError | None = None  # of a write; after it the transaction can only be rolled back
 
-    def write(self, change: Change, *, new: Collection[int], lanes: Mapping[str, Lane] = NO_LANES) -> None:
+    def write(self, change: Change, *, new: Collection[int]) -> None:
         self.has_written = True
         try:
-            self._write(change, new, lanes)
+            self._write(change, new)
         except ShiftbossError as error:
             self.failure = error
             raise
 
-    def _write(self, change: Change, new: Collection[int], lanes: Mapping[str, Lane]) -> None:
+    def _write(self, change: Change, new: Collection[int]) -> None:
         db, sql, number = self._db, self.writings, self.number
         for row in change.set_aside:
             if row.data:
@@ -84,7 +84,7 @@ class Writes(Generic[C]):
                 self._set_aside(row)
         if change.runs:
             self._write_runs(Moves.of(change.runs, new if isinstance(new, set | frozenset) else frozenset(new)))
-        self._write_workers(change, lanes)
+        self._write_workers(change)
         if change.breakers:
             sql.put_breakers.run(db, [(breaker.name, number, codec.text_of(breaker)) for breaker in change.breakers])
         if change.resources:
@@ -144,7 +144,7 @@ class Writes(Generic[C]):
 
     # ── workers ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _write_workers(self, change: Change, lanes: Mapping[str, Lane]) -> None:
+    def _write_workers(self, change: Change) -> None:
         db, sql, number = self._db, self.writings, self.number
         if change.forgotten:
             sql.forget_workers.run(db, [(name, number) for name in change.forgotten])
@@ -155,12 +155,7 @@ class Writes(Generic[C]):
         for name, record in change.records:
             touched[name] = codec.text_of(record)
         if touched:
-            self._touch(touched, change.runs, lanes)
-
-    def _touch(self, records: Mapping[str, str | None], runs: Collection[Run], lanes: Mapping[str, Lane]) -> None:
-        """Workers of which something has changed, and what is new of their records."""
-        number = self.number
-        self.writings.touch_workers.run(self._db, [(name, number, text) for name, text in records.items()])
+            sql.touch_workers.run(db, [(name, number, text) for name, text in touched.items()])
 
     # ── set aside ────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -151,7 +151,6 @@ READINGS = Readings(
     resources=question(RESOURCES),
     nodes=question(NODES),
     claims=question(CLAIMS),
-    all_claims=question(CLAIMS),
     waiting=question(WAITING),
     lanes=question(LANES),
     changed_lanes=question(CHANGED_LANES),
