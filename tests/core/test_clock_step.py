@@ -27,7 +27,7 @@ from shiftboss.core.control import Request, cancel, keeps_its_key, trigger
 from shiftboss.core.events import ClockStepped
 from shiftboss.core.fleet import is_live, is_same_boot
 from shiftboss.core.lane import Lane
-from shiftboss.core.model import ClockMark, Disabled, Pause, Run, Status
+from shiftboss.core.model import Cause, ClockMark, Disabled, Pause, Run, Status
 from shiftboss.core.reconcile import declare
 from shiftboss.core.shift import Shift, shifted
 from shiftboss.core.value import replace
@@ -373,3 +373,26 @@ def test_a_changed_schedule_goes_on_at_once_after_a_step_back():
     world.does(declare, at("10:30"), definitions=[a_definition(cron="0 */1 * * *")], resources={})
 
     assert [run.occurs_at for run in world.pending()] == [at("13:00")]
+
+
+@pytest.mark.parametrize("rule", [{"every": 60.0}, {"cron": "* * * * *"}])
+def test_a_schedule_that_has_ended_stays_so_when_the_clock_is_set_back(rule):
+    """M4, O4"""
+    record = a_record(anchor_at=NOON, last_instant=after(60), ended=True)
+    world = a_snapshot(workers=[a_worker("a", until=after(90), **rule)], records={"a": record})
+    then = set_clock(world, -3600.0, now=after(600), fired={"a": [after(60)]})
+    world.declare(world.workers["a"].definition, now=after(5, then))
+
+    assert world.pending() == []
+    assert world.record("a").ended
+
+
+def test_a_waiting_run_that_the_clock_moves_beyond_the_end_is_replaced():
+    """M4, O4"""
+    record = a_record(anchor_at=NOON, last_instant=NOON)
+    run = an_occurrence(due_at=after(60))
+    world = a_snapshot(run, workers=[a_worker("a", every=60.0, until=after(90))], records={"a": record})
+    set_clock(world, 3600.0, now=after(30))
+
+    assert (world.ended[1].status, world.ended[1].cause) == (Status.SKIPPED, Cause.REPLACED)
+    assert world.record("a").ended

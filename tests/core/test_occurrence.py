@@ -19,11 +19,10 @@ from builders import (
 )
 
 from shiftboss.core import control
-from shiftboss.core.clock_step import clock_was_set
 from shiftboss.core.events import RunSkipped
-from shiftboss.core.model import Cancelled, Cause, ClockMark, Interrupted, Origin, Status
+from shiftboss.core.model import Cancelled, Cause, Interrupted, Origin, Status
 from shiftboss.core.occurrence import instants_ahead
-from shiftboss.core.schedule import At, Cron, Every, jitter_offset_s
+from shiftboss.core.schedule import At, jitter_offset_s
 from shiftboss.core.settle import expire
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Misfire, Start
@@ -364,21 +363,6 @@ class TestEnd:
         assert instants(world) == []
         assert world.record("a").anchor_at is None
         assert world.record("a").ended
-
-    @pytest.mark.parametrize("rule", [Every(60.0), Cron("* * * * *")])
-    def test_what_has_ended_stays_so_when_the_clock_is_set_back(self, rule):
-        """O4"""
-        world = a_world(rule=rule, until=after(90))
-        (run_id,) = world.start(after(60))
-        world.settle(run_id, OK, after(61))
-        assert instants(world) == []
-
-        mark = ClockMark("boot-1", 0)
-        facts = {"step_us": -3_600_000_000, "mark": mark, "fired": {"a": [after(60)]}}
-        world.does(clock_was_set, after(-3600), **facts)
-        world.declare(world.workers["a"].definition, now=after(-3500))
-
-        assert instants(world) == []
 
     def test_a_run_takes_up_nothing_after_until(self):
         """O2"""
