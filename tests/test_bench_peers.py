@@ -17,7 +17,7 @@ import measures
 import quiet
 import run
 import table
-from jobs import Bodies
+from peer_jobs import Bodies
 from peer_process import Failure, a_program
 
 PEERS = Path(environments.PINS).parent
