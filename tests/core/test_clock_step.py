@@ -24,7 +24,7 @@ from builders import (
 
 from shiftboss.core.clock_step import clock_was_set, scheduled, since, went_back_unseen_us
 from shiftboss.core.control import Request, cancel, keeps_its_key, trigger
-from shiftboss.core.events import ClockStepped
+from shiftboss.core.events import ClockStepped, RunEnded
 from shiftboss.core.fleet import is_live, is_same_boot
 from shiftboss.core.lane import Lane
 from shiftboss.core.model import Cause, ClockMark, Disabled, Pause, Run, Status
@@ -392,7 +392,12 @@ def test_a_waiting_run_that_the_clock_moves_beyond_the_end_is_replaced():
     record = a_record(anchor_at=NOON, last_instant=NOON)
     run = an_occurrence(due_at=after(60))
     world = a_snapshot(run, workers=[a_worker("a", every=60.0, until=after(90))], records={"a": record})
-    set_clock(world, 3600.0, now=after(30))
+    then, mark = after(3600), ClockMark("boot-1", 0, 3_600_000_000)
+    change, _ = clock_was_set(world, then, ids=world.ids, step_us=mark.set_us, mark=mark, fired={"a": []})
 
-    assert (world.ended[1].status, world.ended[1].cause) == (Status.SKIPPED, Cause.REPLACED)
-    assert world.record("a").ended
+    (skipped,) = change.runs
+    assert (skipped.status, skipped.cause, skipped.finished_at) == (Status.SKIPPED, Cause.REPLACED, then)
+    assert dict(change.records)["a"].ended
+    assert [each for each in change.events if isinstance(each, RunEnded)] == [
+        RunEnded(at=then, worker="a", run=1, status=Status.SKIPPED, cause=Cause.REPLACED)
+    ]

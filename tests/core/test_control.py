@@ -356,9 +356,9 @@ class TestPause:
         state = self.pause(world, after(10), reason="")
 
         assert (state.paused.since, state.paused.until) == (after(10), None)
-        assert [(each.action, each.before, each.after) for each in world.said(Audit)] == [
-            ("pause", "not paused", "paused by ada until 2026-06-01 12:01:00 UTC: moving"),
-            ("pause", "paused by ada until 2026-06-01 12:01:00 UTC: moving", "paused by ada"),
+        assert [(each.by, each.action, each.before, each.after) for each in world.said(Audit)] == [
+            ("ada", "pause", "not paused", "paused by ada until 2026-06-01 12:01:00 UTC: moving"),
+            ("ada", "pause", "paused by ada until 2026-06-01 12:01:00 UTC: moving", "paused by ada"),
         ]
 
     def test_resuming_ends_it(self):

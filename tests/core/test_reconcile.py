@@ -241,6 +241,30 @@ class TestSchedule:
         assert [run.occurs_at for run in world.pending()] == [at("14:00")]
         assert world.declare(replace(a_definition("a", cron="@daily"), schedule=rule), now=at("14:30")) == ()
 
+    @pytest.mark.parametrize(("until", "instants"), [(None, ["14:00"]), ("13:30", [])])
+    def test_a_waiting_occurrence_moves_to_a_time_that_is_left_before_the_end(self, until, instants):
+        """M4, O3"""
+        ends = None if until is None else at(until)
+        definition = replace(a_definition("a", cron="@daily", until=ends), schedule=At((at("14:00"),)))
+        world = self.a_world(an_occurrence(due_at=at("13:00"), by_calendar=True), cron="@daily")
+        world.workers["a"] = replace(world.workers["a"], definition=definition)
+        world.declare(definition)
+
+        assert [f"{run.occurs_at:%H:%M}" for run in world.pending()] == instants
+
+    def test_a_waiting_occurrence_is_removed_where_no_time_is_left(self):
+        """M4, O3"""
+        definition = replace(a_definition("a", cron="@daily"), schedule=At((at("09:00"),)))
+        world = self.a_world(an_occurrence(due_at=at("13:00"), by_calendar=True), cron="@daily")
+        world.workers["a"] = replace(world.workers["a"], definition=definition)
+        world.declare(definition)
+
+        assert world.pending() == []
+        assert (world.ended[1].status, world.ended[1].cause) == (Status.SKIPPED, Cause.REPLACED)
+        assert [(each.run, each.status, each.cause) for each in world.said(RunEnded)] == [
+            (1, Status.SKIPPED, Cause.REPLACED)
+        ]
+
     def test_a_higher_concurrency_stores_the_successor_of_what_runs(self):
         """M3"""
         world = self.a_world(an_occurrence(status=RUNNING, due_at=at("11:00")))

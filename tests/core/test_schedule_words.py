@@ -114,6 +114,11 @@ NINE = Cron("0 9 * * *", BERLIN)
             "every month on day 1 and the last day in March until 2030-05-01, from Thursday 2026-01-01 00:00 (UTC)",
         ),
         (
+            RRule("FREQ=YEARLY;BYDAY=2TU,-2FR,20MO", NEW_YEAR),
+            "every year on the second Tuesday, the second last Friday and the 20th Monday, "
+            "from Thursday 2026-01-01 00:00 (UTC)",
+        ),
+        (
             RRule("FREQ=MONTHLY;BYDAY=MO,TU;BYSETPOS=-1", NEW_YEAR),
             "by the rule FREQ=MONTHLY;BYDAY=MO,TU;BYSETPOS=-1, from Thursday 2026-01-01 00:00 (UTC)",
         ),

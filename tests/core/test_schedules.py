@@ -18,7 +18,8 @@ from examples import examples
 from shiftboss.core import schedule
 from shiftboss.core.schedule import Anchored, At, CalendarEvent, Cron, Every, RRule, Schedule, Several, Within
 from shiftboss.core.schedules.by_calendar import ByCalendar
-from shiftboss.core.schedules.within import DayFilter, Otherwise
+from shiftboss.core.schedules.rrule import rule_text
+from shiftboss.core.schedules.within import DayFilter, Otherwise, public_holidays
 from shiftboss.core.schedules.zone import to_local, to_utc
 from shiftboss.errors import ConfigurationError
 
@@ -112,6 +113,8 @@ def test_a_distance_below_a_second_is_exact():
     assert every.after(utc("2026-01-01T00:00:01.25")) == utc("2026-01-01T00:00:01.5")
     assert every.count(utc("2026-01-01"), utc("2026-01-01T00:00:01"), limit=100) == 5
     assert every.count(utc("2026-01-01"), utc("2026-01-01T00:00:01"), limit=3) == 3
+    assert every.count(utc("2026-01-02"), utc("2026-01-01"), limit=3) == 1
+    assert every.count(utc("2025-01-02"), utc("2026-01-01T00:00:00.25"), limit=9) == 2
 
 
 # ── at= ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -152,6 +155,7 @@ def test_times_must_ascend(instants):
         ("*-*~01 18:00", ["Sat 01-31 18:00", "Sat 02-28 18:00", "Tue 03-31 18:00"]),
         ("*-02~03", ["Thu 02-26 00:00", "Fri 02-26 00:00", "Sun 02-27 00:00"]),  # 2028 is a leap year
         ("Mon *-05~07/1 12:00", ["Mon 05-25 12:00", "Mon 05-31 12:00", "Mon 05-29 12:00"]),  # the last Monday in May
+        ("*-02~08/3 00:00", ["Sat 02-21 00:00", "Tue 02-24 00:00", "Fri 02-27 00:00"]),  # 8, 5, 2 from the end
         ("*-01..03-05 00:00", ["Mon 01-05 00:00", "Thu 02-05 00:00", "Thu 03-05 00:00"]),
         ("*-*/6-01 00:00", ["Wed 07-01 00:00", "Fri 01-01 00:00", "Thu 07-01 00:00"]),
         ("05-17 08:00", ["Sun 05-17 08:00", "Mon 05-17 08:00", "Wed 05-17 08:00"]),
@@ -258,11 +262,27 @@ def test_a_rule_keeps_its_local_time_over_clock_changes():
         ("FREQ=DAILY;INTERVAL=x", "not understood"),
         ("FREQ=MONTHLY;BYMONTHDAY=40", "not understood|never fires"),
         ("FREQ=DAILY;UNTIL=20200101T000000Z", "never fires"),
+        ("FREQ=DAILY;UNTIL=20261301T000000Z", "not understood"),
     ],
 )
 def test_a_rule_that_cannot_be_kept_is_refused(rule, fact):
     with pytest.raises(ConfigurationError, match=fact):
         RRule(rule, utc("2026-01-01"))
+
+
+def test_a_rule_is_taken_in_its_normal_form_line_by_line():
+    """W9"""
+    assert rule_text(" RRULE:FREQ=DAILY \n\nEXDATE:20260101T000000 ", name="rrule") == (
+        "FREQ=DAILY\nEXDATE:20260101T000000"
+    )
+    for text, fact in (
+        ("EXDATE:20260101T000000", "has no FREQ="),
+        ("DTSTART:20260101T000000\nFREQ=DAILY", "give the start as anchor="),
+        ("DAILY", "is not understood"),
+        ("", "is empty"),
+    ):
+        with pytest.raises(ConfigurationError, match=fact):
+            rule_text(text, name="rrule")
 
 
 def test_a_rule_with_too_many_times_says_so_instead_of_filling_the_memory():
@@ -363,6 +383,15 @@ def test_a_year_of_business_days_in_three_countries(country, part, closed):
         at = rule.after(at)
 
     assert found == expected
+
+
+def test_public_holidays_are_those_of_the_country_and_of_its_part():
+    public_holidays.cache_clear()
+    epiphany, new_year = date(2026, 1, 6), date(2026, 1, 1)
+
+    assert new_year in public_holidays("DE", "")
+    assert epiphany not in public_holidays("DE", "")
+    assert epiphany in public_holidays("DE", "BY")
 
 
 @pytest.mark.parametrize(

@@ -405,3 +405,22 @@ class TestMerging:
 
     def test_of_no_change_there_is_none(self):
         assert merged([]) == Change()
+
+
+def test_who_was_forgotten_has_no_relations_any_more():
+    """M7"""
+    world = a_snapshot(workers=[a_worker("a"), a_worker("b", blocks=("a",))])
+    assert world.relations.excluding("b") == ("a",)
+    world.apply(Change(forgotten=("a",)))
+
+    assert "a" not in world.relations.members
+    assert world.relations.excluding("b") == ()
+
+
+def test_a_worker_without_running_runs_leaves_no_entry_behind():
+    world = a_snapshot(a_run("a"), workers=[a_worker("a")])
+    world.start()
+    assert list(world.running_by) == ["a"]
+    world.settle(1)
+
+    assert world.running_by == {}
