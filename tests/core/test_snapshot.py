@@ -424,3 +424,12 @@ def test_a_worker_without_running_runs_leaves_no_entry_behind():
     world.settle(1)
 
     assert world.running_by == {}
+
+
+def test_a_worker_that_a_changed_declaration_sets_free_is_looked_at_again():
+    """B1: nothing else tells its lane that what held its runs is gone."""
+    world = a_snapshot(workers=[a_worker("a"), a_worker("b", blocks=("a",))])
+    world.dirty.clear()
+    world.apply(Change(workers=(a_worker("b"),)))
+
+    assert world.dirty == {"a", "b"}

@@ -47,8 +47,9 @@ SCHEDULED = Shape(  # each end also stores the next run
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Iterator[Callable[[Sequence[Definition]], World]]:
-    """Makes a node on a SQLite store without a codec."""
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Sequence[Definition]], World]]:
+    """Makes a node on a SQLite store without a codec, in a process that has never met what it cannot decode."""
+    monkeypatch.setattr(encryption.Cipher, "has_met_opaque", False)
     opened: list[World] = []
 
     def a_node(definitions: Sequence[Definition]) -> World:
