@@ -114,16 +114,16 @@ function Pause({ worker }: { worker: string }) {
       }}
     >
       <p>No new runs start. Running ones finish. Triggers are accepted and wait. A pause makes nothing unhealthy.</p>
-      <label>
-        How long
-        <select value={until} onChange={(event) => setUntil(event.currentTarget.value)}>
+      <div class="field">
+        <label for="pause-until">How long</label>
+        <select id="pause-until" value={until} onChange={(event) => setUntil(event.currentTarget.value)}>
           {LENGTHS.map(([value, name]) => (
             <option key={value} value={value}>
               {name}
             </option>
           ))}
         </select>
-      </label>
+      </div>
       <Field label="Reason" value={reason} onValue={setReason} hint="Shown on the worker and in the activity log." />
     </Ask>
   );

@@ -120,7 +120,7 @@ function Condition({ it, page }: { it: WorkerStatus; page: PageOfWorker }) {
           <li>
             <span class="strip-name">paused{it.paused.by && ` by ${it.paused.by}`}</span>
             {it.paused.until === null ? "until resumed" : <>resumes <Due at={it.paused.until} /></>}
-            {it.paused.reason && <span class="muted">{it.paused.reason}</span>}
+            {it.paused.reason && <span class="muted"> · {it.paused.reason}</span>}
           </li>
         )}
         <li>
